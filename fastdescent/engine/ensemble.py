@@ -1,0 +1,418 @@
+"""The driver: waves of trajectories, epochs of steps, and compaction between them.
+
+A *wave* is as many trajectories as are kept in memory at once; it starts at step 0 and runs
+until all its trajectories have ended, so ten million of them need no more working memory
+than a hundred thousand.  Within a wave, the compiled loop runs for one *epoch* of steps and
+comes back; then finished lanes are packed away, so that nobody waits for the slowest, and
+Python gets a safe point for progress and Ctrl-C.  None of this changes a bit of the result.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType, TracebackType
+from typing import Any
+
+import numba
+import numpy as np
+
+from fastdescent import contracts
+from fastdescent.engine import loop
+from fastdescent.engine.loop import Lanes, Outcome, Shared
+from fastdescent.engine.plan import Plan
+from fastdescent.errors import InvalidValueError
+from fastdescent.parts import FloatArray, IntArray
+
+__all__ = ["Geometry", "Run", "run"]
+
+# Numba's work queue aborts the process when two Python threads enter a parallel function.
+_LOOP_LOCK = threading.Lock()
+if hasattr(os, "register_at_fork"):
+
+    def _renew_lock() -> None:
+        global _LOOP_LOCK  # noqa: PLW0603
+        _LOOP_LOCK = threading.Lock()  # another thread may have held it at the fork
+
+    os.register_at_fork(after_in_child=_renew_lock)
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """How trajectories are grouped; no value of these changes a bit of the result.
+
+    Parameters
+    ----------
+    tile : int, optional
+        Lanes per tile; by default as many as keep a tile in the first-level cache.
+    wave : int
+        Trajectories in memory at once.
+    epoch : int, optional
+        Steps per epoch; by default found from the time that an epoch takes.
+    """
+
+    tile: int | None = None
+    wave: int = 65_536
+    epoch: int | None = None
+
+
+@dataclass
+class Run:
+    """What a finished run has to say besides the outcome."""
+
+    interrupted: bool = False
+    compile_seconds: float = 0.0
+    run_seconds: float = 0.0
+    threads: int = 1
+
+
+def run(
+    plan: Plan,
+    threads: int | None = None,
+    progress: bool = False,
+    geometry: Geometry | None = None,
+) -> tuple[Outcome, Run]:
+    """Run a plan.
+
+    Parameters
+    ----------
+    plan : Plan
+        What to simulate.
+    threads : int, optional
+        Number of threads; all cores by default.
+    progress : bool
+        Whether to draw a progress bar on standard error.
+    geometry : Geometry, optional
+        How trajectories are grouped.
+
+    Returns
+    -------
+    Outcome
+        One row per trajectory.
+    Run
+        How it went.
+
+    Raises
+    ------
+    InvalidValueError
+        If there are not that many threads.
+    MemoryLimitError
+        If the result does not fit into memory.
+    """
+    threads = _checked_threads(threads)
+    plan.require_memory()
+    out = plan.allocate()
+    report = Run(threads=threads)
+    started = time.perf_counter()
+    for needed in (*plan.kernels(), loop.advance, loop.load, loop.pack, loop.hold):
+        needed.compile()
+    report.compile_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    with (
+        _using_threads(threads),
+        _Interrupt() as interrupt,
+        _Progress(plan, progress) as bar,
+        np.errstate(all="ignore"),  # plain-Python kernels meet inf and NaN on purpose
+    ):
+        driver = _Driver(plan, out, threads, geometry or Geometry(), interrupt, bar)
+        driver.run()
+    report.run_seconds = time.perf_counter() - started
+    report.interrupted = interrupt.seen
+    return out, report
+
+
+class _Driver:
+    """One run: what all waves share, and the loop over waves and epochs."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        out: Outcome,
+        threads: int,
+        geometry: Geometry,
+        interrupt: _Interrupt,
+        bar: _Progress,
+    ) -> None:
+        self.plan, self.out, self.threads, self.geometry = plan, out, threads, geometry
+        self.interrupt, self.bar = interrupt, bar
+        self.hyper = plan.table(plan.optimizer)
+        self.params = plan.table(plan.landscape)
+        stage_tables = [plan.table(stage) for stage in plan.stages]
+        self.stage_params = np.concatenate([np.zeros((plan.configurations, 0)), *stage_tables], 1)
+        self.shared = self._shared([table.shape[1] for table in stage_tables])
+        self.limits = self._limits()
+        self.pointers = self._pointers()
+        self.scheduled, self.schedules = self._schedules()
+
+    def run(self) -> None:
+        """Run all waves, one after another."""
+        count = self.plan.trajectories
+        for begin in range(0, count, self.geometry.wave):
+            end = min(begin + self.geometry.wave, count)
+            self._run_wave(begin, end)
+            if len(self.shared.record_steps):
+                self._call(loop.hold, begin, end, self.shared.record_steps, self.out)
+
+    def _run_wave(self, begin: int, end: int) -> None:
+        lanes = self._start(begin, end)
+        budget, step, live = self.plan.steps, 0, end - begin
+        pace = _Pace(self.geometry.epoch)
+        while live and step < budget and not self.interrupt.seen:
+            steps = min(pace.steps(step), budget - step)
+            closing = loop.BUDGET if step + steps == budget else loop.RUNNING
+            with pace:
+                self._advance(lanes, step, steps, closing)
+            step += steps
+            live = int(lanes.book[:, loop.ALIVE].sum())
+            self.bar.show(begin, end, live, step)
+            if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
+                lanes = self._compact(lanes, live)
+        if live:
+            self._advance(lanes, step, 0, loop.INTERRUPTED)
+
+    def _advance(self, lanes: Lanes, step: int, steps: int, closing: int) -> None:
+        at = np.arange(step, step + steps)
+        factors = [schedule.factor(at) for schedule in self.schedules]
+        self._call(
+            loop.advance,
+            *self.pointers,
+            self.plan.optimizer.query_kernel() is not None,
+            len(self.plan.stages),
+            self.plan.landscape.workspace,
+            lanes,
+            self.shared,
+            self.out,
+            self.scheduled,
+            np.ascontiguousarray(factors, dtype=float).reshape(len(factors), steps),
+            step,
+            steps,
+            closing,
+        )
+
+    def _call(self, function: contracts.Kernel, *arguments: Any) -> None:
+        with _LOOP_LOCK:
+            function(*arguments)
+
+    def _start(self, begin: int, end: int) -> Lanes:
+        """Load trajectories `begin` to `end` into tiles."""
+        number, alive = self._tiled(np.arange(begin, end))
+        start, replicate = np.divmod(number, self.plan.seeds)
+        configuration, start = np.divmod(start, len(self.plan.points))
+        tiles, width = number.shape
+        dim = self.plan.landscape.dim
+        streams = np.stack([np.full_like(number, 0), start, replicate], axis=1).astype(np.uint64)
+        streams[:, 0] = self.plan.seed
+        return Lanes(
+            theta=self._loaded(self.plan.points, start),
+            state=np.zeros((tiles, self.plan.optimizer.state_rows(dim), width)),
+            hyper=self._loaded(self.hyper, configuration),
+            params=self._loaded(self.params, configuration),
+            stage_params=self._loaded(self.stage_params, configuration),
+            streams=streams,
+            limits=self._loaded(self.limits, configuration),
+            book=np.stack([number, alive, np.zeros_like(number)], axis=1),
+        )
+
+    def _loaded(self, source: FloatArray, index: IntArray) -> FloatArray:
+        tiles, width = index.shape
+        lanes = np.empty((tiles, source.shape[1], width))
+        self._call(loop.load, source, index, lanes)
+        return lanes
+
+    def _compact(self, lanes: Lanes, live: int) -> Lanes:
+        """Pack the running lanes into as few tiles as hold them."""
+        running = np.flatnonzero(lanes.book[:, loop.ALIVE].ravel())
+        index, alive = self._tiled(running)
+        packed = []
+        for array in lanes:
+            # Integers travel as the floats that have their bits.
+            source = array.view(np.float64)
+            target = np.empty((index.shape[0], source.shape[1], index.shape[1]))
+            self._call(loop.pack, source, index, target)
+            packed.append(target.view(array.dtype))
+        compacted = Lanes(*packed)
+        compacted.book[:, loop.ALIVE] = alive
+        return compacted
+
+    def _tiled(self, numbers: IntArray) -> tuple[IntArray, IntArray]:
+        """Arrange numbers as (tiles, width), padded with the last one; and which are real."""
+        width = self._width(len(numbers))
+        tiles = -(-len(numbers) // width)
+        padded = np.full(tiles * width, numbers[-1], dtype=np.int64)
+        padded[: len(numbers)] = numbers
+        alive = (np.arange(tiles * width) < len(numbers)).astype(np.int64)
+        return padded.reshape(tiles, width), alive.reshape(tiles, width)
+
+    def _width(self, lanes: int) -> int:
+        """Return the tile width: one that fills the cache, or all threads with few lanes."""
+        if self.geometry.tile is not None:
+            return self.geometry.tile
+        dim = self.plan.landscape.dim
+        rows = 3 * dim + self.plan.optimizer.state_rows(dim) + self.plan.landscape.workspace + 12
+        cached = 32_768 // (8 * rows) // 16 * 16
+        share = -(-lanes // (8 * self.threads)) * 8
+        return max(8, min(max(cached, 32), 256, share))
+
+    def _shared(self, stage_columns: list[int]) -> Shared:
+        order = sorted(range(len(self.plan.targets)), key=lambda i: -self.plan.targets[i])
+        padded = stage_columns + [0] * (loop.MAX_STAGES - len(stage_columns))
+        tolerance, radius = self.plan.stop.gradient_norm, self.plan.stop.radius
+        return Shared(
+            data=np.ascontiguousarray(self.plan.landscape.data(), dtype=float),
+            batch=np.zeros((0, 0), dtype=np.int64),
+            stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
+            targets=np.array([self.plan.targets[i] for i in order], dtype=float),
+            target_place=np.array(order, dtype=np.int64),
+            tests=np.array(
+                [-1.0 if tolerance is None else tolerance, np.inf if radius is None else radius]
+            ),
+            record_steps=self.plan.record_steps,
+        )
+
+    def _limits(self) -> FloatArray:
+        """Return the rows of `Lanes.limits` for each configuration."""
+        floor = self.plan.floors()
+        stop = np.full_like(floor, -np.inf)
+        if self.plan.stop.loss is not None:
+            stop = floor + self.plan.stop.loss
+        event = stop
+        if self.plan.targets:
+            event = np.maximum(stop, floor + max(self.plan.targets))
+        return np.stack([event, stop, floor], axis=1)
+
+    def _pointers(self) -> list[contracts.Kernel]:
+        stages = [stage.perturb_kernel() for stage in self.plan.stages]
+        padding = [loop.no_stage] * (loop.MAX_STAGES - len(stages))
+        query = self.plan.optimizer.query_kernel() or loop.no_query
+        landscape, update = self.plan.landscape.kernel, self.plan.optimizer.update_kernel()
+        return [landscape, update, query, *stages, *padding]
+
+    def _schedules(self) -> tuple[IntArray, list[Any]]:
+        names = self.plan.optimizer.parameter_names()
+        schedules = self.plan.optimizer.schedules()
+        rows = np.array([names.index(name) for name in schedules], dtype=np.int64)
+        return rows, list(schedules.values())
+
+
+class _Pace:
+    """How many steps the next epoch takes.
+
+    Long enough that the return to Python costs little, short enough that a Ctrl-C is
+    noticed soon and that lanes which end within an epoch do not idle for long: an epoch
+    adds at most a sixteenth to the steps made so far.
+    """
+
+    _seconds = 0.01
+    _shortest = 64
+
+    def __init__(self, fixed: int | None) -> None:
+        self._fixed = fixed
+        self._next = float(self._shortest)
+        self._asked = 0
+        self._began = 0.0
+
+    def steps(self, done: int) -> int:
+        """Return the number of steps of the next epoch after `done` steps."""
+        longest = max(self._shortest, done // 16)
+        self._asked = self._fixed or int(min(max(self._next, 1.0), longest))
+        return self._asked
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(self, *exception: object) -> None:
+        took = max(time.perf_counter() - self._began, 1e-6)
+        self._next = self._asked * min(self._seconds / took, 4.0)
+
+
+class _Interrupt:
+    """Take the first Ctrl-C as a wish to stop at the next safe point.
+
+    A second one raises `KeyboardInterrupt` at once.  Only the main thread receives signals.
+    """
+
+    def __init__(self) -> None:
+        self.seen = False
+        self._previous: Any = None
+        self._installed = threading.current_thread() is threading.main_thread()
+
+    def __enter__(self) -> _Interrupt:
+        if self._installed:
+            self._previous = signal.signal(signal.SIGINT, self._note)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._installed:
+            signal.signal(signal.SIGINT, self._previous or signal.SIG_DFL)
+
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        if self.seen:
+            raise KeyboardInterrupt
+        self.seen = True
+
+
+class _Progress:
+    """A bar of trajectories done, with their rate and the time left.
+
+    An unfinished trajectory counts with the part of the step budget that it has used.
+    """
+
+    def __init__(self, plan: Plan, shown: bool) -> None:
+        self._steps = plan.steps
+        self._bar = None
+        if shown:
+            from tqdm import tqdm  # noqa: PLC0415 - only who asks for progress pays for it
+
+            self._bar = tqdm(
+                total=plan.trajectories,
+                unit=" trajectories",
+                unit_scale=True,
+                desc=f"{type(plan.optimizer).__name__} on {type(plan.landscape).__name__}",
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.3s}/{total_fmt} "
+                "[{elapsed}<{remaining}, {rate_fmt}]",
+            )
+
+    def __enter__(self) -> _Progress:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._bar is not None:
+            self._bar.close()
+
+    def show(self, begin: int, end: int, live: int, step: int) -> None:
+        """Show how far the wave of trajectories `begin` to `end` is."""
+        if self._bar is not None:
+            done = end - live + live * step / self._steps
+            self._bar.update(done - self._bar.n)
+
+
+def _checked_threads(threads: Any) -> int:
+    most = int(numba.config.NUMBA_NUM_THREADS)
+    if threads is None:
+        return 1 if contracts.forked() else most
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 1 <= threads <= most:
+        raise InvalidValueError("threads", threads, f"None or an integer from 1 to {most}")
+    return threads
+
+
+@contextmanager
+def _using_threads(threads: int) -> Iterator[None]:
+    if contracts.forked() or not contracts.JIT:
+        yield  # the loop runs on one thread there
+        return
+    before = numba.get_num_threads()
+    numba.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        numba.set_num_threads(before)

@@ -1,0 +1,390 @@
+"""The compiled loop: all live trajectories, tile by tile, for one epoch of steps.
+
+A lane is a trajectory and a tile is a block of lanes, with the lane index last in every
+array, so the inner loop of every kernel is SIMD code.  Landscape, rule and noise arrive as
+function pointers: one compiled loop serves them all.  Per tile-step it calls
+
+    query and landscape (look-ahead rules only) -> noise and transforms -> update -> landscape
+
+and then looks at every lane: a hit target, a stopping test, a loss or a theta that is no
+longer finite.  The look is one vectorised count of events; lanes are only taken one by one
+in the rare step in which something happened.  What a lane is worth when it finishes is
+copied out at once; the lane then idles until the end of the epoch, when the driver compacts.
+
+The loop is the only `prange` over trajectories.  Nothing in it depends on how lanes are
+grouped: the same bits come out for every tile size, epoch length and number of threads.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numba import prange, types
+
+from fastdescent.contracts import (
+    Indices,
+    Row,
+    Rows,
+    Streams,
+    compiled,
+    kernel,
+    lane_function,
+    pointer_type,
+)
+from fastdescent.parts import FloatArray, IntArray
+
+__all__ = ["MAX_STAGES", "Lanes", "Outcome", "Shared", "advance", "hold", "load", "pack"]
+
+#: Status of a trajectory.
+RUNNING = -1
+BUDGET = 0
+CONVERGED = 1
+DIVERGED = 2
+INTERRUPTED = 3
+
+#: Gradient stages in one call: a noise and three transforms.
+MAX_STAGES = 4
+
+# Rows of `Lanes.limits`: the highest loss at which something happens next, the loss at
+# which the trajectory stops, and the loss from which targets are counted.
+EVENT, STOP, FLOOR = 0, 1, 2
+# Rows of `Lanes.book`: the trajectory's number, whether it still runs, the next target.
+TRAJECTORY, ALIVE, TARGET = 0, 1, 2
+
+
+class Lanes(NamedTuple):
+    """What each lane carries, as (tiles, rows, lanes)."""
+
+    theta: FloatArray
+    state: FloatArray
+    hyper: FloatArray
+    params: FloatArray
+    stage_params: FloatArray
+    streams: Any
+    limits: FloatArray
+    book: IntArray
+
+
+class Shared(NamedTuple):
+    """What all lanes share."""
+
+    data: FloatArray
+    batch: IntArray
+    #: First row of each gradient stage's parameters in `Lanes.stage_params`.
+    stage_rows: IntArray
+    #: Targets above the floor, descending, and their place in the caller's order.
+    targets: FloatArray
+    target_place: IntArray
+    #: Gradient tolerance (negative: none) and radius (inf: none).
+    tests: FloatArray
+    #: Steps to record, ascending.
+    record_steps: IntArray
+
+
+class Outcome(NamedTuple):
+    """What is kept of each trajectory; the first axis is the trajectory's number."""
+
+    position: FloatArray
+    loss: FloatArray
+    gradient_norm: FloatArray
+    steps: IntArray
+    status: Any
+    hitting_time: IntArray
+    path: FloatArray
+    path_loss: FloatArray
+    path_gradient_norm: FloatArray
+
+
+_f1 = types.Array(types.float64, 1, "C")
+_f2 = types.Array(types.float64, 2, "C")
+_f3 = types.Array(types.float64, 3, "C")
+_i1 = types.Array(types.int64, 1, "C")
+_i2 = types.Array(types.int64, 2, "C")
+_i3 = types.Array(types.int64, 3, "C")
+_u3 = types.Array(types.uint64, 3, "C")
+_s1 = types.Array(types.int8, 1, "C")
+
+_LANES = types.NamedTuple([_f3, _f3, _f3, _f3, _f3, _u3, _f3, _i3], Lanes)
+_SHARED = types.NamedTuple([_f2, _i2, _i1, _f1, _i1, _f1, _i1], Shared)
+_OUTCOME = types.NamedTuple([_f2, _f1, _f1, _i1, _s1, _i2, _f3, _f2, _f2], Outcome)
+
+
+@kernel("query")
+def no_query(theta: Rows, state: Rows, hyper: Rows, step: int, point: Rows) -> None:
+    """Stand in where a rule takes its gradient at theta; never called."""
+
+
+@kernel("perturb")
+def no_stage(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
+    """Stand in for an absent noise or transform; never called."""
+
+
+@lane_function
+def _norm(rows: Rows, dim: int, lane: int) -> float:
+    total = 0.0
+    for i in range(dim):
+        total += rows[i, lane] * rows[i, lane]
+    return np.sqrt(total)
+
+
+@lane_function
+def _count_events(
+    theta: Rows, loss: Row, grad: Rows, limits: Rows, book: Indices, tests: Row, square: Row
+) -> int:
+    """Count the running lanes that need a closer look; one vectorised pass per row."""
+    dim, lanes = theta.shape
+    event, alive = limits[EVENT], book[ALIVE]
+    # theta * 0 is NaN exactly where theta is not finite, so the sum finds such lanes.
+    first = theta[0]
+    for lane in range(lanes):
+        square[lane] = loss[lane] + first[lane] * 0.0
+    for i in range(1, dim):
+        x = theta[i]
+        for lane in range(lanes):
+            square[lane] += x[lane] * 0.0
+    events = 0
+    for lane in range(lanes):
+        quiet = (square[lane] > event[lane]) & (square[lane] < np.inf)
+        events += alive[lane] & (quiet ^ 1)
+    if tests[0] >= 0.0:
+        _sum_squares(grad, dim, square)
+        for lane in range(lanes):
+            events += alive[lane] & (square[lane] <= tests[0] * tests[0])
+    if tests[1] < np.inf:
+        _sum_squares(theta, dim, square)
+        for lane in range(lanes):
+            events += alive[lane] & (square[lane] > tests[1] * tests[1])
+    return events
+
+
+@lane_function
+def _sum_squares(rows: Rows, dim: int, square: Row) -> None:
+    square[:] = 0.0
+    for i in range(dim):
+        row = rows[i]
+        for lane in range(square.shape[0]):
+            square[lane] += row[lane] * row[lane]
+
+
+@lane_function
+def _finish(
+    lane: int, status: int, step: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any
+) -> None:
+    """Copy a lane's final state to the outcome."""
+    dim = theta.shape[0]
+    number = book[TRAJECTORY, lane]
+    for i in range(dim):
+        out.position[number, i] = theta[i, lane]
+    out.loss[number] = loss[lane]
+    out.gradient_norm[number] = _norm(grad, dim, lane)
+    out.steps[number] = step
+    out.status[number] = status
+    book[ALIVE, lane] = 0
+
+
+@lane_function
+def _look(
+    lane: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, book: Indices, shared: Any
+) -> int:
+    """Return the status of one lane."""
+    dim = theta.shape[0]
+    finite = np.isfinite(loss[lane])
+    for i in range(dim):
+        finite &= np.isfinite(theta[i, lane])
+    if not finite or _norm(theta, dim, lane) > shared.tests[1]:
+        return DIVERGED
+    if loss[lane] <= limits[STOP, lane] or _norm(grad, dim, lane) <= shared.tests[0]:
+        return CONVERGED
+    return RUNNING
+
+
+@lane_function
+def _note_hits(
+    lane: int, step: int, loss: Row, limits: Rows, book: Indices, shared: Any, out: Any
+) -> None:
+    """Note the targets that a lane has reached, and the loss at which to look again."""
+    next_target = book[TARGET, lane]
+    floor = limits[FLOOR, lane]
+    while (
+        next_target < shared.targets.shape[0] and loss[lane] <= floor + shared.targets[next_target]
+    ):
+        place = shared.target_place[next_target]
+        out.hitting_time[book[TRAJECTORY, lane], place] = step
+        next_target += 1
+    book[TARGET, lane] = next_target
+    limits[EVENT, lane] = limits[STOP, lane]
+    if next_target < shared.targets.shape[0]:
+        limits[EVENT, lane] = max(limits[STOP, lane], floor + shared.targets[next_target])
+
+
+@lane_function
+def _examine(
+    step: int,
+    theta: Rows,
+    loss: Row,
+    grad: Rows,
+    limits: Rows,
+    book: Indices,
+    square: Row,
+    shared: Any,
+    out: Any,
+) -> int:
+    """Note hits, retire lanes that have ended; return how many retired."""
+    if _count_events(theta, loss, grad, limits, book, shared.tests, square) == 0:
+        return 0
+    retired = 0
+    for lane in range(loss.shape[0]):
+        if book[ALIVE, lane] == 0:
+            continue
+        status = _look(lane, theta, loss, grad, limits, book, shared)
+        if status != DIVERGED:
+            _note_hits(lane, step, loss, limits, book, shared, out)
+        if status != RUNNING:
+            _finish(lane, status, step, theta, loss, grad, book, out)
+            retired += 1
+    return retired
+
+
+@lane_function
+def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any) -> None:
+    """Write the running lanes' states to their paths."""
+    dim, lanes = theta.shape
+    for lane in range(lanes):
+        if book[ALIVE, lane] != 0:
+            number = book[TRAJECTORY, lane]
+            for i in range(dim):
+                out.path[number, place, i] = theta[i, lane]
+            out.path_loss[number, place] = loss[lane]
+            out.path_gradient_norm[number, place] = _norm(grad, dim, lane)
+
+
+@lane_function
+def _scale(hyper: Rows, rows: Any, factors: Rows, k: int, scaled: Rows) -> None:
+    """Multiply the scheduled hyper-parameters by their factors at the k-th step."""
+    for j in range(rows.shape[0]):
+        source, target, factor = hyper[rows[j]], scaled[rows[j]], factors[j, k]
+        for lane in range(source.shape[0]):
+            target[lane] = source[lane] * factor
+
+
+@compiled(
+    types.void(
+        pointer_type("landscape"),
+        pointer_type("update"),
+        pointer_type("query"),
+        pointer_type("perturb"),
+        pointer_type("perturb"),
+        pointer_type("perturb"),
+        pointer_type("perturb"),
+        types.boolean,
+        types.int64,
+        types.int64,
+        _LANES,
+        _SHARED,
+        _OUTCOME,
+        _i1,
+        _f2,
+        types.int64,
+        types.int64,
+        types.int64,
+    ),
+    parallel=True,
+)
+def advance(
+    landscape: Any,
+    update: Any,
+    query: Any,
+    stage0: Any,
+    stage1: Any,
+    stage2: Any,
+    stage3: Any,
+    looks_ahead: bool,
+    stages: int,
+    workspace: int,
+    lanes: Any,
+    shared: Any,
+    out: Any,
+    scheduled: Any,
+    factors: Rows,
+    first: int,
+    steps: int,
+    closing: int,
+) -> None:
+    """Advance all tiles from step `first` by `steps` steps.
+
+    At the end, lanes that still run finish with status `closing` unless it is `RUNNING`.
+    """
+    for tile in prange(lanes.theta.shape[0]):
+        theta, state, hyper = lanes.theta[tile], lanes.state[tile], lanes.hyper[tile]
+        params, limits, book = lanes.params[tile], lanes.limits[tile], lanes.book[tile]
+        streams, extra, rows = lanes.streams[tile], lanes.stage_params[tile], shared.stage_rows
+        dim, width = theta.shape
+        loss, aside, square = np.empty(width), np.empty(width), np.empty(width)
+        grad = np.empty((dim + workspace, width))
+        point = np.empty((dim, width)) if looks_ahead else np.empty((0, width))
+        scaled = hyper.copy() if scheduled.shape[0] > 0 else hyper
+        landscape(theta, params, shared.data, shared.batch, loss, grad)
+        running = book[ALIVE].sum()
+        place = np.searchsorted(shared.record_steps, first + 1)
+        if first == 0:
+            running -= _examine(0, theta, loss, grad, limits, book, square, shared, out)
+            if place > 0:
+                _record(0, theta, loss, grad, book, out)
+        for k in range(steps):
+            if running == 0:
+                break
+            step = first + k + 1
+            _scale(hyper, scheduled, factors, k, scaled)
+            if looks_ahead:
+                query(theta, state, scaled, step, point)
+                landscape(point, params, shared.data, shared.batch, aside, grad)
+            if stages > 0:
+                stage0(grad, theta, extra[rows[0] : rows[1]], streams, step)
+            if stages > 1:
+                stage1(grad, theta, extra[rows[1] : rows[2]], streams, step)
+            if stages > 2:
+                stage2(grad, theta, extra[rows[2] : rows[3]], streams, step)
+            if stages > 3:
+                stage3(grad, theta, extra[rows[3] : rows[4]], streams, step)
+            update(theta, grad, loss, state, scaled, step)
+            landscape(theta, params, shared.data, shared.batch, loss, grad)
+            running -= _examine(step, theta, loss, grad, limits, book, square, shared, out)
+            if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
+                _record(place, theta, loss, grad, book, out)
+                place += 1
+        if closing != RUNNING:
+            for lane in range(width):
+                if book[ALIVE, lane] != 0:
+                    _finish(lane, closing, first + steps, theta, loss, grad, book, out)
+
+
+@compiled(types.void(_f2, _i2, _f3), parallel=True)
+def load(source: Rows, index: Indices, lanes: FloatArray) -> None:
+    """Fill ``lanes[tile, row, lane]`` with ``source[index[tile, lane], row]``."""
+    for tile in prange(lanes.shape[0]):
+        for row in range(lanes.shape[1]):
+            for lane in range(lanes.shape[2]):
+                lanes[tile, row, lane] = source[index[tile, lane], row]
+
+
+@compiled(types.void(_f3, _i2, _f3), parallel=True)
+def pack(source: FloatArray, index: Indices, lanes: FloatArray) -> None:
+    """Fill the lanes with those of `source`, lane ``index`` = tile * width + lane there."""
+    width = source.shape[2]
+    for tile in prange(lanes.shape[0]):
+        for row in range(lanes.shape[1]):
+            for lane in range(lanes.shape[2]):
+                at = index[tile, lane]
+                lanes[tile, row, lane] = source[at // width, row, at % width]
+
+
+@compiled(types.void(types.int64, types.int64, _i1, _OUTCOME), parallel=True)
+def hold(begin: int, end: int, record_steps: Any, out: Any) -> None:
+    """Hold the last values of trajectories `begin` to `end` where they ended early."""
+    for number in prange(begin, end):
+        place = np.searchsorted(record_steps, out.steps[number])
+        for later in range(place, record_steps.shape[0]):
+            out.path[number, later] = out.position[number]
+            out.path_loss[number, later] = out.loss[number]
+            out.path_gradient_norm[number, later] = out.gradient_norm[number]

@@ -1,0 +1,288 @@
+"""A checked simulation: everything that can be wrong is found here, before any kernel."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from fastdescent import starts as starting
+from fastdescent.contracts import Kernel
+from fastdescent.engine import memory
+from fastdescent.engine.loop import MAX_STAGES, Outcome
+from fastdescent.errors import InvalidValueError
+from fastdescent.landscapes import Landscape
+from fastdescent.noise import Noise
+from fastdescent.optimizers import Optimizer
+from fastdescent.parts import FloatArray, IntArray, Part, is_integer
+from fastdescent.record import Record
+from fastdescent.starts import Starts
+from fastdescent.stopping import Stop
+from fastdescent.transforms import Transform
+
+__all__ = ["Plan"]
+
+# Bytes of everything that exists once per call, whatever its size: code, caches, a wave.
+_FIXED = 200_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """The checked arguments of one simulation, and what follows from them."""
+
+    landscape: Landscape
+    optimizer: Optimizer
+    starts: Starts
+    steps: int
+    seeds: int
+    seed: int
+    noise: Noise | None
+    transforms: tuple[Transform, ...]
+    stop: Stop
+    targets: tuple[float, ...]
+    record: Record | None
+
+    @classmethod
+    def make(
+        cls,
+        landscape: Any,
+        optimizer: Any,
+        starts: Any,
+        steps: Any,
+        seeds: Any,
+        seed: Any,
+        noise: Any,
+        transforms: Any,
+        stop: Any,
+        targets: Any,
+        record: Any,
+    ) -> Plan:
+        """Check the arguments of `fastdescent.simulate`."""
+        _check_part("landscape", landscape, Landscape, "Rosenbrock(dim=2)")
+        _check_part("optimizer", optimizer, Optimizer, "Adam(learning_rate=0.01)")
+        if not isinstance(starts, Starts):
+            starts = starting.Points(_start_array(starts, landscape))
+        _check_part("noise", noise, Noise, "Gaussian(scale=0.1)", optional=True)
+        _check_part("stop", stop, Stop, "Stop(loss=1e-8)", optional=True)
+        _check_part("record", record, Record, "record.every(10)", optional=True)
+        transforms = (transforms,) if isinstance(transforms, Transform) else tuple(transforms)
+        for transform in transforms:
+            _check_part("transforms", transform, Transform, "[ClipByNorm(1.0)]")
+        if len(transforms) > MAX_STAGES - 1:
+            raise InvalidValueError(
+                "transforms", list(transforms), f"at most {MAX_STAGES - 1} of them"
+            )
+        return cls(
+            landscape,
+            optimizer,
+            starts,
+            _integer("steps", steps, 1, 2**32 - 1),
+            _integer("seeds", seeds, 1, 2**32 - 1),
+            _integer("seed", seed, 0, 2**64 - 1),
+            noise,
+            transforms,
+            Stop() if stop is None else stop,
+            _targets(targets),
+            record,
+        )
+
+    @cached_property
+    def points(self) -> FloatArray:
+        """The start points, shape (count, dim)."""
+        points = np.ascontiguousarray(self.starts.points(self.landscape, self.seed), dtype=float)
+        if points.ndim != 2 or points.shape[1] != self.landscape.dim or len(points) == 0:
+            raise InvalidValueError(
+                "starts", points.shape, f"shape (count, {self.landscape.dim}) with count >= 1"
+            )
+        if not np.isfinite(points).all():
+            row = int(np.flatnonzero(~np.isfinite(points).all(axis=1))[0])
+            raise InvalidValueError("starts", points[row].tolist(), f"finite numbers (start {row})")
+        return points
+
+    @cached_property
+    def starts_outside(self) -> int:
+        """How many start points lie outside the landscape's domain."""
+        return starting.outside(self.points, self.landscape)
+
+    @cached_property
+    def record_steps(self) -> IntArray:
+        """The recorded steps, ascending; empty if nothing is recorded."""
+        if self.record is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.ascontiguousarray(self.record.steps_for(self.steps), dtype=np.int64)
+
+    @cached_property
+    def stages(self) -> tuple[Noise | Transform, ...]:
+        """What happens to the gradient before the rule sees it, in order."""
+        return (*(() if self.noise is None else (self.noise,)), *self.transforms)
+
+    @cached_property
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        """Name and values of each swept parameter: an axis of the result."""
+        return {name: values for (name, values) in self._named_axes.values()}
+
+    @property
+    def configurations(self) -> int:
+        """Number of combinations of swept parameters."""
+        return math.prod(map(len, self.axes.values()))
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of a per-trajectory variable of the result."""
+        seeds = (self.seeds,) if self.seeds > 1 else ()
+        return (*map(len, self.axes.values()), len(self.points), *seeds)
+
+    @property
+    def trajectories(self) -> int:
+        """Number of trajectories."""
+        return self.configurations * len(self.points) * self.seeds
+
+    def table(self, part: Part) -> FloatArray:
+        """Return a part's parameters for each configuration, (configurations, n_params)."""
+        columns = []
+        where = self._configuration_index
+        for name, value in part.base_values().items():
+            if isinstance(value, tuple):
+                axis, values = self._named_axes[_key(part, name)]
+                columns.append(np.asarray(values)[where[axis]])
+            else:
+                columns.append(np.full(self.configurations, value))
+        return np.stack(columns, axis=1) if columns else np.zeros((self.configurations, 0))
+
+    def floors(self) -> FloatArray:
+        """Return the loss from which targets are counted, for each configuration.
+
+        The landscape's known minimum, 0 where none is known.
+        """
+        swept = self.landscape.axes()
+        minima = [
+            self.landscape.at(**dict(zip(swept, values, strict=True))).minimum
+            for values in itertools.product(*swept.values())
+        ]
+        floors = np.array([0.0 if minimum is None else minimum for minimum in minima])
+        return np.repeat(floors, self.configurations // len(floors))
+
+    def kernels(self) -> list[Kernel]:
+        """Return every kernel that the simulation will call."""
+        query = self.optimizer.query_kernel()
+        return [
+            self.landscape.kernel,
+            self.optimizer.update_kernel(),
+            *([] if query is None else [query]),
+            *(stage.perturb_kernel() for stage in self.stages),
+        ]
+
+    def require_memory(self) -> None:
+        """Refuse the simulation if its result cannot fit into memory.
+
+        Raises
+        ------
+        MemoryLimitError
+            With the number of bytes and the way out.
+        """
+        dim, records = self.landscape.dim, len(self.record_steps)
+        path = records * (dim + 2) * 8
+        per_trajectory = (dim + 3 + len(self.targets)) * 8 + 1 + path
+        table = self.configurations * 8 * 8
+        needed = self.trajectories * per_trajectory + table + _FIXED
+        ways = ["fewer starts or seeds", "shorter sweeps", "several calls"]
+        if path:
+            ways.insert(0, f"recording fewer than {records} steps")
+        what = f"a result of {self.trajectories:,} trajectories"
+        if path:
+            what += f" with {records:,} recorded steps"
+        memory.require(needed, what, "ways out: " + ", ".join(ways))
+
+    def allocate(self) -> Outcome:
+        """Return the arrays that the result will be written to."""
+        count, dim, records = self.trajectories, self.landscape.dim, len(self.record_steps)
+        recorded = count if records else 0
+        return Outcome(
+            np.empty((count, dim)),
+            np.empty(count),
+            np.empty(count),
+            np.zeros(count, dtype=np.int64),
+            np.zeros(count, dtype=np.int8),
+            np.full((count, len(self.targets)), -1, dtype=np.int64),
+            np.empty((recorded, records, dim)),
+            np.empty((recorded, records)),
+            np.empty((recorded, records)),
+        )
+
+    @cached_property
+    def _named_axes(self) -> dict[tuple[int, str], tuple[str, tuple[float, ...]]]:
+        """(part, field) -> (name of the axis, values), in the order of the result's axes."""
+        parts: Sequence[Part] = (self.landscape, self.optimizer, *self.stages)
+        named: dict[tuple[int, str], tuple[str, tuple[float, ...]]] = {}
+        taken: set[str] = set()
+        for part in parts:
+            for field, values in part.axes().items():
+                if _key(part, field) in named:
+                    continue  # the same object given twice shares its axis
+                name = field if field not in taken else f"{part.kind}_{field}"
+                if name in taken:
+                    raise InvalidValueError(
+                        f"{type(part).__name__}.{field}",
+                        values,
+                        "one number here",
+                        f"an axis {name!r} is already swept",
+                    )
+                taken.add(name)
+                named[_key(part, field)] = (name, values)
+        return named
+
+    @cached_property
+    def _configuration_index(self) -> dict[str, IntArray]:
+        """Axis -> index along it of each configuration."""
+        lengths = tuple(map(len, self.axes.values()))
+        indices = np.unravel_index(np.arange(self.configurations), lengths or (1,))
+        return dict(zip(self.axes, indices, strict=False))
+
+
+def _key(part: Part, field: str) -> tuple[int, str]:
+    # By identity: two equal transforms may be swept apart.
+    return id(part), field
+
+
+def _check_part(
+    name: str, value: Any, kind: type[Part], example: str, optional: bool = False
+) -> None:
+    if optional and value is None:
+        return
+    if isinstance(value, type) and issubclass(value, kind):
+        raise InvalidValueError(
+            name, value, f"an instance, such as {example}", f"write {value.__name__}(...)"
+        )
+    if not isinstance(value, kind):
+        raise InvalidValueError(name, value, f"a {kind.kind}, such as {example}")
+
+
+def _start_array(starts: ArrayLike, landscape: Landscape) -> FloatArray:
+    try:
+        return np.asarray(starts, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidValueError(
+            "starts",
+            starts,
+            f"an array of shape (count, {landscape.dim}) or starts such as Uniform(count=100)",
+        ) from None
+
+
+def _integer(name: str, value: Any, lower: int, upper: int) -> int:
+    if not is_integer(value) or not lower <= value <= upper:
+        raise InvalidValueError(name, value, f"an integer from {lower} to {upper}")
+    return int(value)
+
+
+def _targets(targets: Any) -> tuple[float, ...]:
+    values = targets if isinstance(targets, Iterable) else (targets,)
+    array = np.asarray(list(values), dtype=float)
+    if array.ndim != 1 or not np.isfinite(array).all() or len(set(array)) < len(array):
+        raise InvalidValueError("targets", targets, "different finite losses above the minimum")
+    return tuple(array.tolist())

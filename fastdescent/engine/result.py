@@ -1,0 +1,177 @@
+"""The result of a simulation as a labelled dataset."""
+
+from __future__ import annotations
+
+import platform
+import tomllib
+from typing import Any
+
+import numpy as np
+import tomli_w
+import xarray as xr
+
+from fastdescent.engine import loop
+from fastdescent.engine.ensemble import Run
+from fastdescent.engine.loop import Outcome
+from fastdescent.engine.plan import Plan
+from fastdescent.errors import FastdescentError, InvalidValueError
+from fastdescent.landscapes import Landscape
+from fastdescent.version import versions
+
+__all__ = ["STATUS", "dataset", "landscape_of", "study_text"]
+
+#: Status name -> its number in the variable ``status``.
+STATUS: dict[str, int] = {
+    "budget": loop.BUDGET,
+    "converged": loop.CONVERGED,
+    "diverged": loop.DIVERGED,
+    "interrupted": loop.INTERRUPTED,
+}
+
+
+def dataset(plan: Plan, out: Outcome, run: Run) -> xr.Dataset:
+    """Return the outcome of a plan as an `xarray.Dataset`; see `fastdescent.simulate`."""
+    dims = (*plan.axes, "start", *(("seed",) if plan.seeds > 1 else ()))
+    shape = plan.shape
+    variables: dict[str, Any] = {
+        "loss": (dims, out.loss.reshape(shape), _about("exact loss at position")),
+        "gradient_norm": (
+            dims,
+            out.gradient_norm.reshape(shape),
+            _about("Euclidean norm of the exact gradient at position"),
+        ),
+        "steps": (dims, out.steps.reshape(shape), _about("updates made")),
+        "status": (
+            dims,
+            out.status.reshape(shape),
+            {
+                "long_name": "how the trajectory ended",
+                "flag_values": np.array(list(STATUS.values()), dtype=np.int8),
+                "flag_meanings": " ".join(STATUS),
+            },
+        ),
+    }
+    if plan.targets:
+        variables["hitting_time"] = (
+            (*dims, "target"),
+            out.hitting_time.reshape(*shape, len(plan.targets)),
+            _about("first step whose loss is within the target; -1 = never"),
+        )
+    if plan.record is not None:
+        variables.update(_paths(plan, out, dims))
+    variables["position"] = (
+        (*dims, "coordinate"),
+        out.position.reshape(*shape, -1),
+        _about("theta when the trajectory ended"),
+    )
+    variables["initial"] = (("start", "coordinate"), plan.points, _about("start points"))
+    return xr.Dataset(variables, coords=_coordinates(plan), attrs=_attributes(plan, out, run))
+
+
+def _paths(plan: Plan, out: Outcome, dims: tuple[str, ...]) -> dict[str, Any]:
+    shape = (*plan.shape, len(plan.record_steps))
+    dims = (*dims, "record")
+    return {
+        "path_loss": (dims, out.path_loss.reshape(shape), _about("exact loss along the path")),
+        "path_gradient_norm": (
+            dims,
+            out.path_gradient_norm.reshape(shape),
+            _about("Euclidean norm of the exact gradient along the path"),
+        ),
+        "path": ((*dims, "coordinate"), out.path.reshape(*shape, -1), _about("theta")),
+    }
+
+
+def _coordinates(plan: Plan) -> dict[str, Any]:
+    coordinates: dict[str, Any] = {name: np.array(values) for name, values in plan.axes.items()}
+    coordinates["start"] = np.arange(len(plan.points))
+    if plan.seeds > 1:
+        coordinates["seed"] = np.arange(plan.seeds)
+    if plan.targets:
+        coordinates["target"] = (
+            "target",
+            np.array(plan.targets),
+            _about("loss above the known minimum, absolute where none is known"),
+        )
+    if plan.record is not None:
+        coordinates["step"] = ("record", plan.record_steps, _about("updates made"))
+    return coordinates
+
+
+def _attributes(plan: Plan, out: Outcome, run: Run) -> dict[str, Any]:
+    minimum = None if plan.landscape.axes() else plan.landscape.minimum
+    outside = plan.starts_outside
+    return {
+        "study": study_text(plan),
+        "landscape": repr(plan.landscape),
+        "optimizer": repr(plan.optimizer),
+        "noise": repr(plan.noise),
+        "transforms": repr(list(plan.transforms)),
+        "minimum": "unknown" if minimum is None else minimum,
+        "seed": str(plan.seed),  # up to 64 bits, more than a NetCDF attribute holds
+        "starts_outside_domain": outside,
+        "interrupted": int(run.interrupted),
+        "trajectory_steps": int(out.steps.sum()),
+        "run_seconds": run.run_seconds,
+        "compile_seconds": run.compile_seconds,
+        "threads": run.threads,
+        "cpu": _cpu(),
+        "versions": versions(),
+    }
+
+
+def study_text(plan: Plan) -> str:
+    """Return the plan as a study in TOML; empty if a part cannot be written down."""
+    try:
+        return tomli_w.dumps(_study_table(plan))
+    except FastdescentError:
+        return ""
+
+
+def landscape_of(ds: xr.Dataset) -> Landscape:
+    """Return the landscape that a result was made on.
+
+    Parameters
+    ----------
+    ds : xarray.Dataset
+        A result of `fastdescent.simulate`, perhaps read back from disk.
+
+    Raises
+    ------
+    InvalidValueError
+        If the dataset does not carry its study.
+    UnknownNameError
+        If its landscape is not known in this process: import the module that defines it.
+    """
+    study = ds.attrs.get("study", "")
+    if not study:
+        raise InvalidValueError("attrs['study']", study, "the study of a result of simulate")
+    return Landscape.from_table(tomllib.loads(study)["landscapes"][0])
+
+
+def _study_table(plan: Plan) -> dict[str, Any]:
+    table: dict[str, Any] = {"seed": plan.seed, "seeds": plan.seeds, "steps": plan.steps}
+    if plan.targets:
+        table["targets"] = list(plan.targets)
+    table["landscapes"] = [plan.landscape.to_table()]
+    table["optimizers"] = [plan.optimizer.to_table()]
+    for name in ("starts", "noise", "stop", "record"):
+        part = getattr(plan, name)
+        if part is not None:
+            table[name] = part.to_table()
+    if plan.transforms:
+        table["transforms"] = [transform.to_table() for transform in plan.transforms]
+    return table
+
+
+def _about(text: str) -> dict[str, str]:
+    return {"long_name": text}
+
+
+def _cpu() -> str:
+    try:
+        with open("/proc/cpuinfo") as lines:
+            names = [line.split(":", 1)[1].strip() for line in lines if "model name" in line]
+    except OSError:
+        names = []
+    return names[0] if names else platform.processor() or platform.machine()

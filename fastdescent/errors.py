@@ -1,0 +1,94 @@
+"""Errors that name the part, the value, what is allowed and the way out.
+
+Everything that a caller can get wrong is found before a kernel runs, and is reported
+by one of the classes below.  They derive from the built-in exception that a reader
+would expect (`ValueError`, `TypeError`, `MemoryError`), so ``except ValueError`` works.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+__all__ = [
+    "FastdescentError",
+    "InvalidValueError",
+    "KernelSignatureError",
+    "MemoryLimitError",
+    "UnknownNameError",
+]
+
+
+class FastdescentError(Exception):
+    """Base class of every error that fastdescent raises on purpose."""
+
+
+class InvalidValueError(FastdescentError, ValueError):
+    """A value outside what its part allows.
+
+    Parameters
+    ----------
+    part : str
+        What the value belongs to, such as ``"Adam.beta1"``.
+    value : object
+        The value that was given.
+    allowed : str
+        What is allowed there, such as ``"a number in [0, 1)"``.
+    hint : str, optional
+        The way out, when it is not obvious from `allowed`.
+
+    Examples
+    --------
+    >>> print(InvalidValueError("Adam.beta1", 1.5, "a number in [0, 1)"))
+    Adam.beta1: got 1.5, allowed is a number in [0, 1)
+    """
+
+    def __init__(self, part: str, value: object, allowed: str, hint: str = "") -> None:
+        self.part, self.value, self.allowed, self.hint = part, value, allowed, hint
+        super().__init__(part, value, allowed, hint)
+
+    def __str__(self) -> str:
+        text = f"{self.part}: got {_short(self.value)}, allowed is {self.allowed}"
+        return f"{text}; {self.hint}" if self.hint else text
+
+
+class UnknownNameError(FastdescentError, KeyError):
+    """A name that is in no registry; the message offers the nearest ones.
+
+    Parameters
+    ----------
+    kind : str
+        What was looked up, such as ``"optimizer"``.
+    name : str
+        The name that was given.
+    known : iterable of str
+        The names that exist.
+
+    Examples
+    --------
+    >>> print(UnknownNameError("optimizer", "Adm", ["Adam", "AdaMax"]))
+    unknown optimizer 'Adm'; did you mean 'Adam'? Known: AdaMax, Adam
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
+        self.kind, self.name, self.known = kind, name, sorted(known)
+        super().__init__(kind, name, self.known)
+
+    def __str__(self) -> str:
+        folded = {known.lower(): known for known in self.known}
+        near = difflib.get_close_matches(str(self.name).lower(), folded, n=1, cutoff=0.5)
+        meant = f"; did you mean {folded[near[0]]!r}?" if near else "."
+        return f"unknown {self.kind} {self.name!r}{meant} Known: {', '.join(self.known)}"
+
+
+class KernelSignatureError(FastdescentError, TypeError):
+    """A kernel whose parameters are not those of its family."""
+
+
+class MemoryLimitError(FastdescentError, MemoryError):
+    """A call that would need more memory than the machine has free."""
+
+
+def _short(value: object, limit: int = 80) -> str:
+    text = repr(value)
+    return text if len(text) <= limit else text[: limit - 3] + "..."

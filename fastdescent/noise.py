@@ -1,0 +1,12 @@
+"""Placeholder base until the parts are written."""
+from __future__ import annotations
+from typing import ClassVar
+from fastdescent.contracts import Kernel
+from fastdescent.parts import Part
+
+class Noise(Part):
+    """Base class."""
+    kind: ClassVar[str] = "noise"
+    def perturb_kernel(self) -> Kernel:
+        """Return the kernel."""
+        raise NotImplementedError

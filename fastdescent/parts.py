@@ -1,0 +1,333 @@
+"""Parts: what a simulation is put together from, as small frozen dataclasses.
+
+A landscape, an update rule, a schedule, a noise, a set of start points: each is a `Part`.
+A part checks its values when it is made, prints as the call that makes it, compares by
+value, and converts to and from a plain TOML table.  Deriving from a family's base class
+registers it under its class name; nobody edits a list.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastdescent.errors import InvalidValueError, UnknownNameError
+
+__all__ = ["FloatArray", "IntArray", "Part", "Range", "Values", "option", "parameter"]
+
+FloatArray: TypeAlias = NDArray[np.float64]
+IntArray: TypeAlias = NDArray[np.int64]
+
+#: A number, a sequence of numbers (which becomes an axis of the result) or a schedule.
+Values: TypeAlias = Any
+
+#: kind -> class name -> class.
+_REGISTRY: dict[str, dict[str, type[Part]]] = {}
+
+
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """An interval of numbers with open or closed ends.
+
+    Examples
+    --------
+    >>> print(Range(0.0, 1.0, upper_open=True))
+    [0, 1)
+    >>> 1.0 in Range(0.0, 1.0, upper_open=True)
+    False
+    """
+
+    lower: float = -math.inf
+    upper: float = math.inf
+    lower_open: bool = False
+    upper_open: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        above = value > self.lower if self.lower_open else value >= self.lower
+        below = value < self.upper if self.upper_open else value <= self.upper
+        return above and below and math.isfinite(value)
+
+    def __str__(self) -> str:
+        left = "(" if self.lower_open or math.isinf(self.lower) else "["
+        right = ")" if self.upper_open or math.isinf(self.upper) else "]"
+        return f"{left}{self.lower:g}, {self.upper:g}{right}"
+
+
+def parameter(
+    default: Any = dataclasses.MISSING,
+    *,
+    lower: float = -math.inf,
+    upper: float = math.inf,
+    lower_open: bool = False,
+    upper_open: bool = False,
+) -> Any:
+    """Declare a number that may also be a sequence (an axis of the result) or a schedule.
+
+    Parameters
+    ----------
+    default : float, optional
+        The value when none is given.
+    lower, upper : float
+        The allowed range.
+    lower_open, upper_open : bool
+        Whether that end is excluded.  Infinite ends always are.
+    """
+    allowed = Range(lower, upper, lower_open, upper_open)
+    return dataclasses.field(default=default, metadata={"range": allowed})
+
+
+def option(
+    default: Any = dataclasses.MISSING,
+    *,
+    choices: Sequence[str] = (),
+    integer: Range | None = None,
+    number: Range | None = None,
+) -> Any:
+    """Declare a value that is no axis: a choice, a dimension, an array.
+
+    Parameters
+    ----------
+    default : object, optional
+        The value when none is given.
+    choices : sequence of str
+        If given, the allowed values.
+    integer, number : Range, optional
+        If given, the value is one integer or one number in this range.
+    """
+    metadata = {"choices": tuple(choices), "integer": integer, "number": number}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(parameter, option))
+class Part:
+    """Base class of everything that a simulation is put together from.
+
+    A subclass becomes a frozen dataclass by itself; its fields are declared with
+    `parameter` and `option`.  A direct subclass with a ``kind`` opens a registry.
+    """
+
+    kind: ClassVar[str] = ""
+    #: Whether parameters may be schedules.
+    schedulable: ClassVar[bool] = False
+    #: Names of the fields in the order in which the caller wrote them.
+    _written: tuple[str, ...] = dataclasses.field(init=False, repr=False, compare=False)
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        dataclasses.dataclass(frozen=True, repr=False)(cls)
+        if "kind" in cls.__dict__:
+            _REGISTRY[cls.kind] = {}
+        elif not cls.__name__.startswith("_"):
+            _REGISTRY[cls.kind][cls.__name__] = cls
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+        self = super().__new__(cls)
+        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
+        object.__setattr__(self, "_written", (*names[: len(args)], *kwargs))
+        return self
+
+    def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
+        return (), self._given()
+
+    def __post_init__(self) -> None:
+        for field in self._fields():
+            value = getattr(self, field.name)
+            object.__setattr__(self, field.name, self._checked(field, value))
+
+    @classmethod
+    def _fields(cls) -> Iterator[dataclasses.Field[Any]]:
+        for field in dataclasses.fields(cls):  # type: ignore[arg-type]
+            if field.init:
+                yield field
+
+    @classmethod
+    def parameter_names(cls) -> tuple[str, ...]:
+        """Return the names of the parameters, in the order of the kernel's rows."""
+        return tuple(field.name for field in cls._fields() if "range" in field.metadata)
+
+    def axes(self) -> dict[str, tuple[float, ...]]:
+        """Return the parameters that were given as sequences, in the order written.
+
+        Examples
+        --------
+        >>> import fastdescent as fd
+        >>> fd.optimizers.Adam(beta1=[0.8, 0.9], learning_rate=0.1).axes()
+        {'beta1': (0.8, 0.9)}
+        """
+        values = {name: _base(getattr(self, name)) for name in self.parameter_names()}
+        order = sorted(values, key=self._place)
+        return {name: values[name] for name in order if isinstance(values[name], tuple)}
+
+    def schedules(self) -> dict[str, Any]:
+        """Return the parameters that follow a schedule, and their schedules."""
+        values = {name: getattr(self, name) for name in self.parameter_names()}
+        return {name: value for name, value in values.items() if isinstance(value, Part)}
+
+    def base_values(self) -> dict[str, float | tuple[float, ...]]:
+        """Return each parameter's value or values before any schedule."""
+        return {name: _base(getattr(self, name)) for name in self.parameter_names()}
+
+    def at(self, **values: float) -> Self:
+        """Return a copy with the given parameters replaced."""
+        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={_shown(value)}" for name, value in self._given().items())
+        return f"{type(self).__name__}({inside})"
+
+    def to_table(self) -> dict[str, Any]:
+        """Return the part as a table of plain TOML values.
+
+        Examples
+        --------
+        >>> import fastdescent as fd
+        >>> fd.optimizers.Adam(learning_rate=[0.1, 0.2]).to_table()
+        {'name': 'Adam', 'learning_rate': [0.1, 0.2]}
+        """
+        table = {name: _plain(value) for name, value in self._given().items()}
+        return {"name": type(self).__name__, **table}
+
+    @classmethod
+    def from_table(cls, table: Mapping[str, Any]) -> Self:
+        """Make the part that a TOML table describes.
+
+        Parameters
+        ----------
+        table : mapping
+            The key ``name`` and the part's fields.
+
+        Raises
+        ------
+        UnknownNameError
+            If there is no part of that name, or it has no such field.
+        InvalidValueError
+            If ``name`` is missing or a value is not allowed.
+        """
+        if not isinstance(table, Mapping) or "name" not in table:
+            example = next(iter(_REGISTRY[cls.kind]), "...")
+            raise InvalidValueError(
+                cls.kind, table, "a table with a name", f'such as {{name = "{example}"}}'
+            )
+        part = get(cls.kind, table["name"])
+        arguments = {key: _from_plain(value) for key, value in table.items() if key != "name"}
+        known = [field.name for field in part._fields()]
+        for key in arguments:
+            if key not in known:
+                raise UnknownNameError(f"key of {part.__name__}", key, known)
+        missing = [f.name for f in part._fields() if _required(f) and f.name not in arguments]
+        if missing:
+            raise InvalidValueError(
+                part.__name__, dict(table), f"a table with the key {missing[0]!r}"
+            )
+        return part(**arguments)  # type: ignore[return-value]
+
+    def _given(self) -> dict[str, Any]:
+        """Return the fields that differ from their defaults, in the order written."""
+        fields = sorted(self._fields(), key=lambda field: self._place(field.name))
+        values = {field.name: (getattr(self, field.name), field.default) for field in fields}
+        return {name: value for name, (value, default) in values.items() if value != default}
+
+    def _place(self, name: str) -> int:
+        return self._written.index(name) if name in self._written else len(self._written)
+
+    def _checked(self, field: dataclasses.Field[Any], value: Any) -> Any:
+        where = f"{type(self).__name__}.{field.name}"
+        if "range" in field.metadata:
+            return _checked_values(where, value, field.metadata["range"], self.schedulable)
+        choices = field.metadata.get("choices")
+        if choices and value not in choices:
+            raise UnknownNameError(f"{type(self).__name__}.{field.name}", value, choices)
+        integer, number = field.metadata.get("integer"), field.metadata.get("number")
+        if integer is not None and not (is_integer(value) and value in integer):
+            raise InvalidValueError(where, value, f"an integer in {integer}")
+        if number is not None and not (is_number(value) and value in number):
+            raise InvalidValueError(where, value, f"a number in {number}")
+        if integer is not None:
+            return int(value)
+        return float(value) if number is not None else _frozen(value)
+
+
+def names(kind: str) -> list[str]:
+    """Return the names of all registered parts of a kind, sorted."""
+    return sorted(_REGISTRY[kind])
+
+
+def kinds() -> list[str]:
+    """Return the kinds of parts that have a registry."""
+    return sorted(_REGISTRY)
+
+
+def get(kind: str, name: str) -> type[Part]:
+    """Return the registered class of that kind and name."""
+    registered = _REGISTRY[kind]
+    if name not in registered:
+        raise UnknownNameError(kind, name, registered)
+    return registered[name]
+
+
+def _checked_values(where: str, value: Any, allowed: Range, schedulable: bool) -> Any:
+    if isinstance(value, Part):
+        if not schedulable or value.kind != "schedule":
+            raise InvalidValueError(where, value, f"a number in {allowed} or a sequence of them")
+        _checked_values(where, _base(value), allowed, False)
+        return value
+    if isinstance(value, np.ndarray) and value.ndim == 0:
+        value = value[()]
+    if isinstance(value, Sequence | np.ndarray) and not isinstance(value, str):
+        if len(value) == 0:
+            raise InvalidValueError(where, value, "at least one value in a sequence")
+        return tuple(_checked_number(where, item, allowed) for item in value)
+    return _checked_number(where, value, allowed)
+
+
+def _checked_number(where: str, value: Any, allowed: Range) -> float:
+    if not is_number(value) or float(value) not in allowed:
+        raise InvalidValueError(where, value, f"a number in {allowed} or a sequence of them")
+    return float(value)
+
+
+def is_number(value: Any) -> bool:
+    """Return whether a value is a real number (and no boolean)."""
+    return isinstance(value, Real) and not isinstance(value, bool | np.bool_)
+
+
+def is_integer(value: Any) -> bool:
+    """Return whether a value is an integer (and no boolean)."""
+    return isinstance(value, Integral) and not isinstance(value, bool | np.bool_)
+
+
+def _base(value: Any) -> Any:
+    return getattr(value, "base") if isinstance(value, Part) else value  # noqa: B009
+
+
+def _frozen(value: Any) -> Any:
+    """Turn arrays and lists into nested tuples of Python numbers, which compare by value."""
+    if isinstance(value, np.ndarray | np.generic):
+        value = value.tolist()
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
+
+
+def _shown(value: Any) -> str:
+    return repr(list(value)) if isinstance(value, tuple) else repr(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Part):
+        return value.to_table()
+    return [_plain(item) for item in value] if isinstance(value, tuple) else value
+
+
+def _from_plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return get("schedule", value.get("name", "")).from_table(value)
+    return value
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    return field.default is dataclasses.MISSING
