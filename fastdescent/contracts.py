@@ -7,7 +7,9 @@ so N update rules and M landscapes cost N + M compilations, never N x M.
 Families
 --------
 ``landscape``  ``(theta, params, data, batch, loss, grad)``
-    Fill ``loss (lanes,)`` and the first ``dim`` rows of ``grad``.  ``theta (dim, lanes)``;
+    Fill ``loss (lanes,)`` and the first ``dim`` rows of ``grad``.  Where theta is not
+    finite, the loss must not be finite either; that is how divergence is noticed.
+    ``theta (dim, lanes)``;
     ``params (n_params, lanes)``; ``data`` is 2-D and shared by all lanes, (0, 0) if there
     is none; ``batch (size, lanes)`` int64 sample indices, size 0 = all samples.  A
     landscape that declares ``workspace = k`` gets k more rows at the end of ``grad`` to
@@ -129,7 +131,9 @@ FAMILIES: dict[str, dict[str, types.Type]] = {
 
 # No fastmath: it breaks NaN, inf and the equality of bits.  The NumPy error model makes
 # x / 0 a value instead of an exception, which is also what lets division vectorise.
-_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True}
+# Without Numba's run time there is no reference counting: its atomic operations cost 100 ns
+# per tile-step, a quarter of the time at 128 lanes.  So nothing compiled here can allocate.
+_OPTIONS: dict[str, Any] = {"error_model": "numpy", "nogil": True, "_nrt": False}
 
 _Function = TypeVar("_Function", bound=Callable[..., Any])
 

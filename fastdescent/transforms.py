@@ -1,12 +1,204 @@
-"""Placeholder base until the parts are written."""
+"""Gradient transforms: what is done to the gradient before the rule sees it.
+
+They come after the gradient noise and before everything that the rule does with a gradient,
+in the order in which they are given.  The exact loss and gradient, on which trajectories
+stop and which are recorded, stay as they are.
+"""
+
 from __future__ import annotations
+
 from typing import ClassVar
-from fastdescent.contracts import Kernel
-from fastdescent.parts import Part
+
+from fastdescent.contracts import Kernel, Rows, Streams, kernel
+from fastdescent.parts import Part, Values, option, parameter
+from fastdescent.scratch import norms, stack_row
+
+__all__ = ["ClipByNorm", "ClipByValue", "CoupledL2", "Transform"]
+
 
 class Transform(Part):
-    """Base class."""
+    """Base class of gradient transforms.
+
+    A transform is a kernel of the family ``perturb`` per variant, and a class with its
+    parameters in the order of the kernel's ``params`` rows.
+    """
+
     kind: ClassVar[str] = "transform"
+    #: variant -> kernel; the default variant first.
+    kernels: ClassVar[dict[str, Kernel]]
+
     def perturb_kernel(self) -> Kernel:
-        """Return the kernel."""
-        raise NotImplementedError
+        """Return the kernel of this transform's variant."""
+        return self.kernels[getattr(self, "variant", next(iter(self.kernels)))]
+
+
+@kernel("perturb")
+def clip_by_norm(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
+    """Shorten the gradients that are longer than the limit, to the limit."""
+    dim, lanes = theta.shape
+    limit, scale = params[0], stack_row(lanes)
+    norms(grad, dim, scale)
+    for lane in range(lanes):
+        norm = scale[lane]
+        scale[lane] = limit[lane] / norm if norm > limit[lane] else 1.0
+    for i in range(dim):
+        g = grad[i]
+        for lane in range(lanes):
+            g[lane] *= scale[lane]
+
+
+@kernel("perturb")
+def clip_by_norm_torch(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
+    """Shorten likewise, with torch's 1e-6 beside the norm."""
+    dim, lanes = theta.shape
+    limit, scale = params[0], stack_row(lanes)
+    norms(grad, dim, scale)
+    for lane in range(lanes):
+        ratio = limit[lane] / (scale[lane] + 1e-6)
+        scale[lane] = 1.0 if ratio > 1.0 else ratio
+    for i in range(dim):
+        g = grad[i]
+        for lane in range(lanes):
+            g[lane] *= scale[lane]
+
+
+class ClipByNorm(Transform):
+    r"""Clip the gradient by its Euclidean norm: its direction stays.
+
+    .. math:: g \leftarrow g \min\left(1, \frac{c}{\|g\|}\right)
+
+    Variants: ``exact`` is the formula, shared by ``optax.clip_by_global_norm`` and Keras
+    ``global_clipnorm``; ``torch`` is ``torch.nn.utils.clip_grad_norm_``, which has
+    ||g|| + 1e-6 in the denominator and so shrinks gradients just below the limit, too.
+
+    Parameters
+    ----------
+    max_norm : float or sequence
+        Limit c, > 0, in units of the gradient.
+    variant : {"exact", "torch"}
+        The dialect.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is not allowed.
+    UnknownNameError
+        If there is no such variant.
+
+    References
+    ----------
+    Pascanu, Mikolov and Bengio (2013), On the difficulty of training recurrent neural
+    networks, ICML, algorithm 1.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient, theta = np.array([[3.0], [4.0]]), np.zeros((2, 1))
+    >>> clip = ClipByNorm(2.5)
+    >>> clip.perturb_kernel()(gradient, theta, np.array([[2.5]]), np.zeros((3, 1), "u8"), 1)
+    >>> gradient.ravel().tolist()
+    [1.5, 2.0]
+    """
+
+    kernels: ClassVar = {"exact": clip_by_norm, "torch": clip_by_norm_torch}
+
+    max_norm: Values = parameter(lower=0.0, lower_open=True)
+    variant: str = option("exact", choices=tuple(kernels))
+
+
+@kernel("perturb")
+def clip_by_value(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
+    """Clip every coordinate to [-limit, limit]; a NaN stays one."""
+    limit = params[0]
+    for i in range(theta.shape[0]):
+        g = grad[i]
+        for lane in range(theta.shape[1]):
+            high = limit[lane]
+            x = high if g[lane] > high else g[lane]
+            g[lane] = -high if x < -high else x
+
+
+class ClipByValue(Transform):
+    r"""Clip each coordinate of the gradient: its direction changes.
+
+    .. math:: g_i \leftarrow \max(-c, \min(c, g_i))
+
+    Shared by ``torch.nn.utils.clip_grad_value_``, ``optax.clip`` and Keras ``clipvalue``.
+
+    Parameters
+    ----------
+    max_value : float or sequence
+        Limit c, > 0, in units of the gradient.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is not allowed.
+
+    References
+    ----------
+    Mikolov (2012), Statistical language models based on neural networks, PhD thesis, Brno,
+    section 3.2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient, theta = np.array([[3.0], [-0.5]]), np.zeros((2, 1))
+    >>> clip = ClipByValue(1.0)
+    >>> clip.perturb_kernel()(gradient, theta, np.array([[1.0]]), np.zeros((3, 1), "u8"), 1)
+    >>> gradient.ravel().tolist()
+    [1.0, -0.5]
+    """
+
+    kernels: ClassVar = {"standard": clip_by_value}
+
+    max_value: Values = parameter(lower=0.0, lower_open=True)
+
+
+@kernel("perturb")
+def coupled_l2(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
+    """Add the gradient of the penalty."""
+    weight_decay = params[0]
+    for i in range(theta.shape[0]):
+        x, g = theta[i], grad[i]
+        for lane in range(theta.shape[1]):
+            g[lane] += weight_decay[lane] * x[lane]
+
+
+class CoupledL2(Transform):
+    r"""L2 penalty, coupled: its gradient goes through the rule like the loss's own.
+
+    .. math:: g \leftarrow g + \lambda \theta
+
+    The ``weight_decay`` of torch's optimizers other than ``AdamW``, and
+    ``optax.add_decayed_weights`` before the rule.  ``theta`` is the trajectory's position
+    also for rules that take their gradient elsewhere.  Loss, gradient norm and minima of
+    the result are those of the landscape without the penalty.
+
+    Parameters
+    ----------
+    weight_decay : float or sequence
+        Lambda, >= 0, in units of loss per theta^2.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is not allowed.
+
+    References
+    ----------
+    Loshchilov and Hutter (2019), Decoupled weight decay regularization, ICLR, section 2.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> gradient, theta = np.array([[3.0], [4.0]]), np.array([[10.0], [20.0]])
+    >>> penalty = CoupledL2(0.1)
+    >>> penalty.perturb_kernel()(gradient, theta, np.array([[0.1]]), np.zeros((3, 1), "u8"), 1)
+    >>> gradient.ravel().tolist()
+    [4.0, 6.0]
+    """
+
+    kernels: ClassVar = {"standard": coupled_l2}
+
+    weight_decay: Values = parameter(lower=0.0)

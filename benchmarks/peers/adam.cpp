@@ -1,12 +1,14 @@
 // Peer: Adam for many trajectories in C++17 with AVX2, trajectory state held in registers.
 //
-// A vector holds one coordinate of four trajectories. A pack is GROUP such vectors that one thread
-// advances together, so that their independent square roots and divisions keep the divider busy;
-// for two dimensions the state of a pack stays in registers for a whole epoch of steps. The bias
-// corrections depend on the step alone and are tabulated once for all trajectories. Trajectories
-// that reached the stopping loss are frozen inside an epoch and compacted away after it.
+// A vector holds one coordinate of four trajectories. One thread advances GROUP such fours together,
+// so that their independent square roots and divisions keep the divider busy; in two dimensions
+// their state stays in registers for a whole epoch of steps. The bias corrections depend on the step
+// alone and are tabulated once for all trajectories. Trajectories that reached the stopping loss are
+// frozen inside an epoch and compacted away after it.
 
 #include <immintrin.h>
+#include <pthread.h>
+#include <sched.h>
 
 #include <algorithm>
 #include <cmath>
@@ -291,18 +293,30 @@ class Ensemble {
     std::vector<Generator> generators_;
 };
 
+// Keep the calling thread on one core, where the system supports that
+void bind_to_core(int core) {
+#ifdef __linux__
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(core, &set);
+    pthread_setaffinity_np(pthread_self(), sizeof set, &set);
+#else
+    (void)core;
+#endif
+}
+
 }  // namespace
 
-// starts and position have shape (count, DIM)
-extern "C" void simulate(const double* starts, int64_t count, const Settings* settings, int threads,
-                         double* position, int64_t* steps) {
+// starts and position have shape (count, DIM); thread k runs on the core with number cores[k]
+extern "C" void simulate(const double* starts, int64_t count, const Settings* settings,
+                         const int32_t* cores, int threads, double* position, int64_t* steps) {
     const std::vector<Correction> table = corrections(*settings);
     std::vector<std::thread> pool;
     for (int k = 0; k < threads; ++k)
         pool.emplace_back([=, &table] {
+            bind_to_core(cores[k]);
             const int64_t first = count * k / threads, last = count * (k + 1) / threads;
-            Ensemble(starts, first, last, *settings)
-                .run(table, position, steps);
+            Ensemble(starts, first, last, *settings).run(table, position, steps);
         });
     for (std::thread& thread : pool) thread.join();
 }

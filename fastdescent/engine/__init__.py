@@ -1,0 +1,1 @@
+"""The engine: the compiled loop, its driver, and the result."""

@@ -43,6 +43,11 @@ CONVERGED = 1
 DIVERGED = 2
 INTERRUPTED = 3
 
+# Once theta is not finite it stays so, and a landscape's loss is then not finite either (the
+# contract asks for that), which every step notices.  For a loss that breaks the contract
+# theta itself is looked at in every step that is a multiple of this.
+THETA_CHECK = 64
+
 #: Gradient stages in one call: a noise and three transforms.
 MAX_STAGES = 4
 
@@ -64,6 +69,8 @@ class Lanes(NamedTuple):
     streams: Any
     limits: FloatArray
     book: IntArray
+    #: Scratch: loss, its look-ahead twin, squares, grad, and where needed point and hyper.
+    work: FloatArray
 
 
 class Shared(NamedTuple):
@@ -105,7 +112,7 @@ _i3 = types.Array(types.int64, 3, "C")
 _u3 = types.Array(types.uint64, 3, "C")
 _s1 = types.Array(types.int8, 1, "C")
 
-_LANES = types.NamedTuple([_f3, _f3, _f3, _f3, _f3, _u3, _f3, _i3], Lanes)
+_LANES = types.NamedTuple([_f3, _f3, _f3, _f3, _f3, _u3, _f3, _i3, _f3], Lanes)
 _SHARED = types.NamedTuple([_f2, _i2, _i1, _f1, _i1, _f1, _i1], Shared)
 _OUTCOME = types.NamedTuple([_f2, _f1, _f1, _i1, _s1, _i2, _f3, _f2, _f2], Outcome)
 
@@ -125,28 +132,32 @@ def _norm(rows: Rows, dim: int, lane: int) -> float:
     total = 0.0
     for i in range(dim):
         total += rows[i, lane] * rows[i, lane]
-    return np.sqrt(total)
+    return np.sqrt(total)  # type: ignore[no-any-return]
 
 
 @lane_function
 def _count_events(
-    theta: Rows, loss: Row, grad: Rows, limits: Rows, book: Indices, tests: Row, square: Row
+    step: int,
+    theta: Rows,
+    loss: Row,
+    grad: Rows,
+    limits: Rows,
+    book: Indices,
+    tests: Row,
+    square: Row,
 ) -> int:
     """Count the running lanes that need a closer look; one vectorised pass per row."""
     dim, lanes = theta.shape
     event, alive = limits[EVENT], book[ALIVE]
-    # theta * 0 is NaN exactly where theta is not finite, so the sum finds such lanes.
-    first = theta[0]
-    for lane in range(lanes):
-        square[lane] = loss[lane] + first[lane] * 0.0
-    for i in range(1, dim):
-        x = theta[i]
-        for lane in range(lanes):
-            square[lane] += x[lane] * 0.0
     events = 0
     for lane in range(lanes):
-        quiet = (square[lane] > event[lane]) & (square[lane] < np.inf)
+        quiet = (loss[lane] > event[lane]) & (loss[lane] < np.inf)
         events += alive[lane] & (quiet ^ 1)
+    if step % THETA_CHECK == 0:
+        for i in range(dim):
+            x = theta[i]
+            for lane in range(lanes):
+                events += alive[lane] & (x[lane] - x[lane] != 0.0)
     if tests[0] >= 0.0:
         _sum_squares(grad, dim, square)
         for lane in range(lanes):
@@ -219,20 +230,17 @@ def _note_hits(
 
 
 @lane_function
-def _examine(
+def _retire(
     step: int,
     theta: Rows,
     loss: Row,
     grad: Rows,
     limits: Rows,
     book: Indices,
-    square: Row,
     shared: Any,
     out: Any,
 ) -> int:
     """Note hits, retire lanes that have ended; return how many retired."""
-    if _count_events(theta, loss, grad, limits, book, shared.tests, square) == 0:
-        return 0
     retired = 0
     for lane in range(loss.shape[0]):
         if book[ALIVE, lane] == 0:
@@ -247,9 +255,21 @@ def _examine(
 
 
 @lane_function
+def _close(
+    status: int, step: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any
+) -> None:
+    """Finish all lanes that still run."""
+    for lane in range(loss.shape[0]):
+        if book[ALIVE, lane] != 0:
+            _finish(lane, status, step, theta, loss, grad, book, out)
+
+
+@lane_function
 def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any) -> None:
-    """Write the running lanes' states to their paths."""
+    """Write the running lanes' states to their paths, if `place` is one there."""
     dim, lanes = theta.shape
+    if place < 0:
+        return
     for lane in range(lanes):
         if book[ALIVE, lane] != 0:
             number = book[TRAJECTORY, lane]
@@ -260,12 +280,44 @@ def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: 
 
 
 @lane_function
+def _copy(source: Rows, target: Rows) -> None:
+    for j in range(source.shape[0]):
+        for lane in range(source.shape[1]):
+            target[j, lane] = source[j, lane]
+
+
+@lane_function
 def _scale(hyper: Rows, rows: Any, factors: Rows, k: int, scaled: Rows) -> None:
     """Multiply the scheduled hyper-parameters by their factors at the k-th step."""
     for j in range(rows.shape[0]):
         source, target, factor = hyper[rows[j]], scaled[rows[j]], factors[j, k]
         for lane in range(source.shape[0]):
             target[lane] = source[lane] * factor
+
+
+@lane_function
+def _perturb(
+    stage0: Any,
+    stage1: Any,
+    stage2: Any,
+    stage3: Any,
+    stages: int,
+    grad: Rows,
+    theta: Rows,
+    params: Rows,
+    rows: Any,
+    streams: Streams,
+    step: int,
+) -> None:
+    """Apply the noise and the transforms, each with its own rows of parameters."""
+    if stages > 0:
+        stage0(grad, theta, params[rows[0] : rows[1]], streams, step)
+    if stages > 1:
+        stage1(grad, theta, params[rows[1] : rows[2]], streams, step)
+    if stages > 2:
+        stage2(grad, theta, params[rows[2] : rows[3]], streams, step)
+    if stages > 3:
+        stage3(grad, theta, params[rows[3] : rows[4]], streams, step)
 
 
 @compiled(
@@ -319,44 +371,48 @@ def advance(
         theta, state, hyper = lanes.theta[tile], lanes.state[tile], lanes.hyper[tile]
         params, limits, book = lanes.params[tile], lanes.limits[tile], lanes.book[tile]
         streams, extra, rows = lanes.streams[tile], lanes.stage_params[tile], shared.stage_rows
-        dim, width = theta.shape
-        loss, aside, square = np.empty(width), np.empty(width), np.empty(width)
-        grad = np.empty((dim + workspace, width))
-        point = np.empty((dim, width)) if looks_ahead else np.empty((0, width))
-        scaled = hyper.copy() if scheduled.shape[0] > 0 else hyper
+        dim = theta.shape[0]
+        work = lanes.work[tile]
+        loss, aside, square = work[0], work[1], work[2]
+        grad = work[3 : 3 + dim + workspace]
+        point = work[3 + dim + workspace : 3 + 2 * dim + workspace]
+        scaled = work[work.shape[0] - hyper.shape[0] :] if scheduled.shape[0] > 0 else hyper
+        _copy(hyper, scaled)
         landscape(theta, params, shared.data, shared.batch, loss, grad)
         running = book[ALIVE].sum()
-        place = np.searchsorted(shared.record_steps, first + 1)
+        place: Any = np.searchsorted(shared.record_steps, first + 1)
         if first == 0:
-            running -= _examine(0, theta, loss, grad, limits, book, square, shared, out)
-            if place > 0:
-                _record(0, theta, loss, grad, book, out)
+            running -= _retire(0, theta, loss, grad, limits, book, shared, out)
+            _record(place - 1, theta, loss, grad, book, out)
         for k in range(steps):
             if running == 0:
                 break
             step = first + k + 1
-            _scale(hyper, scheduled, factors, k, scaled)
+            # What is rare is guarded here: a call that is not inlined and takes all these
+            # arrays by value costs more than a tile's worth of gradient descent.
+            if scheduled.shape[0] > 0:
+                _scale(hyper, scheduled, factors, k, scaled)
             if looks_ahead:
                 query(theta, state, scaled, step, point)
                 landscape(point, params, shared.data, shared.batch, aside, grad)
             if stages > 0:
-                stage0(grad, theta, extra[rows[0] : rows[1]], streams, step)
-            if stages > 1:
-                stage1(grad, theta, extra[rows[1] : rows[2]], streams, step)
-            if stages > 2:
-                stage2(grad, theta, extra[rows[2] : rows[3]], streams, step)
-            if stages > 3:
-                stage3(grad, theta, extra[rows[3] : rows[4]], streams, step)
+                _perturb(
+                    stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
+                )
             update(theta, grad, loss, state, scaled, step)
             landscape(theta, params, shared.data, shared.batch, loss, grad)
-            running -= _examine(step, theta, loss, grad, limits, book, square, shared, out)
+            if _count_events(step, theta, loss, grad, limits, book, shared.tests, square) > 0:
+                running -= _retire(step, theta, loss, grad, limits, book, shared, out)
             if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
                 _record(place, theta, loss, grad, book, out)
                 place += 1
         if closing != RUNNING:
-            for lane in range(width):
-                if book[ALIVE, lane] != 0:
-                    _finish(lane, closing, first + steps, theta, loss, grad, book, out)
+            _close(closing, first + steps, theta, loss, grad, book, out)
+
+
+def work_rows(dim: int, workspace: int, hyper: int) -> int:
+    """Return the rows of `Lanes.work`: three of one value, grad, point and hyper."""
+    return 3 + dim + workspace + dim + hyper
 
 
 @compiled(types.void(_f2, _i2, _f3), parallel=True)
@@ -382,9 +438,13 @@ def pack(source: FloatArray, index: Indices, lanes: FloatArray) -> None:
 @compiled(types.void(types.int64, types.int64, _i1, _OUTCOME), parallel=True)
 def hold(begin: int, end: int, record_steps: Any, out: Any) -> None:
     """Hold the last values of trajectories `begin` to `end` where they ended early."""
+    # Bound outside the loop: Numba takes a prange that writes only to attributes of a tuple
+    # for dead code and drops it.
+    position, loss, norm, steps = out.position, out.loss, out.gradient_norm, out.steps
+    path, path_loss, path_norm = out.path, out.path_loss, out.path_gradient_norm
     for number in prange(begin, end):
-        place = np.searchsorted(record_steps, out.steps[number])
-        for later in range(place, record_steps.shape[0]):
-            out.path[number, later] = out.position[number]
-            out.path_loss[number, later] = out.loss[number]
-            out.path_gradient_norm[number, later] = out.gradient_norm[number]
+        for later in range(np.searchsorted(record_steps, steps[number]), record_steps.shape[0]):
+            for i in range(position.shape[1]):
+                path[number, later, i] = position[number, i]
+            path_loss[number, later] = loss[number]
+            path_norm[number, later] = norm[number]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 
@@ -58,12 +59,9 @@ def size_text(count: int) -> str:
     >>> size_text(3_500_000_000)
     '3.5 GB'
     """
-    size = float(count)
-    for unit in ("B", "kB", "MB", "GB", "TB"):
-        if size < 1000.0:
-            break
-        size /= 1000.0
-    return f"{size:.3g} {unit}"
+    units = ("B", "kB", "MB", "GB", "TB")
+    power = min(int(math.log10(max(count, 1)) // 3), len(units) - 1)
+    return f"{count / 1000**power:.3g} {units[power]}"
 
 
 def _system() -> int:

@@ -95,7 +95,9 @@ class Plan:
     @cached_property
     def points(self) -> FloatArray:
         """The start points, shape (count, dim)."""
-        points = np.ascontiguousarray(self.starts.points(self.landscape, self.seed), dtype=float)
+        points = np.ascontiguousarray(
+            self.starts.points(self.landscape, self.seed), dtype=np.float64
+        )
         if points.ndim != 2 or points.shape[1] != self.landscape.dim or len(points) == 0:
             raise InvalidValueError(
                 "starts", points.shape, f"shape (count, {self.landscape.dim}) with count >= 1"
@@ -125,7 +127,7 @@ class Plan:
     @cached_property
     def axes(self) -> dict[str, tuple[float, ...]]:
         """Name and values of each swept parameter: an axis of the result."""
-        return {name: values for (name, values) in self._named_axes.values()}
+        return dict(self._named_axes.values())
 
     @property
     def configurations(self) -> int:
@@ -265,7 +267,7 @@ def _check_part(
 
 def _start_array(starts: ArrayLike, landscape: Landscape) -> FloatArray:
     try:
-        return np.asarray(starts, dtype=float)
+        return np.asarray(starts, dtype=np.float64)
     except (TypeError, ValueError):
         raise InvalidValueError(
             "starts",

@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from fastdescent.landscapes._base import CriticalPoint
 
@@ -15,7 +16,7 @@ __all__ = ["MOST_POINTS", "bisect", "points", "product_points", "roots"]
 MOST_POINTS = 1000
 
 
-def points(kind: str, positions: Iterable[Sequence[float]]) -> list[CriticalPoint]:
+def points(kind: str, positions: Iterable[ArrayLike]) -> list[CriticalPoint]:
     """Return critical points of one kind."""
     return [CriticalPoint(np.array(position, dtype=float), kind) for position in positions]
 

@@ -45,7 +45,7 @@ class Booth(Landscape):
 
     References
     ----------
-    Jamil and Yang (2013), Int. J. Math. Modelling Numer. Optim. 4, 150-194, function 17.
+    Jamil and Yang (2013), Int. J. Math. Modelling Numer. Optim. 4, 150-194.
 
     Examples
     --------

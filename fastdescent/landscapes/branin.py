@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.lanemath import cos, sincos
 from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import points
+from fastdescent.lanemath import cos, sincos
 from fastdescent.parts import FloatArray
 
 __all__ = ["Branin"]
@@ -23,7 +23,7 @@ _T = 1.0 / (8.0 * np.pi)
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """A parabola's residual and a cosine."""
+    """Square a parabola's residual and add a cosine."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]
@@ -65,7 +65,7 @@ class Branin(Landscape):
     Examples
     --------
     >>> Branin().value([0.0, 0.0])
-    55.60211264227026
+    55.602112642270264
     """
 
     kernel: ClassVar = value_and_gradient

@@ -15,7 +15,7 @@ __all__ = ["DegenerateSaddle"]
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """The difference of two quartics."""
+    """Subtract two quartics."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]

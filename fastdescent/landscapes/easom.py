@@ -8,9 +8,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.lanemath import exp, sincos
 from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import bisect, points
+from fastdescent.lanemath import exp, sincos
 from fastdescent.parts import FloatArray
 
 __all__ = ["Easom"]
@@ -68,7 +68,7 @@ class Easom(Landscape):
     Examples
     --------
     >>> Easom().value([3.0, 3.0])
-    -0.9416...
+    -0.9415641575364947
     """
 
     kernel: ClassVar = value_and_gradient

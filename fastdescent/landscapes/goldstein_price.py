@@ -22,7 +22,7 @@ def _position(s: float, t: float) -> tuple[float, float]:
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """The product p(s) q(t) of two quartics, s = x + y and t = 2 x - 3 y."""
+    """Multiply two quartics p(s) and q(t), s = x + y and t = 2 x - 3 y."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]
@@ -72,7 +72,7 @@ class GoldsteinPrice(Landscape):
     Examples
     --------
     >>> GoldsteinPrice().value([[0.0, -1.0], [1.0, 1.0]])
-    array([3.000e+00, 1.876e+03])
+    array([   3., 1876.])
     """
 
     kernel: ClassVar = value_and_gradient

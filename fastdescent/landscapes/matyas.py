@@ -17,7 +17,7 @@ __all__ = ["Matyas"]
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """A quadratic form."""
+    """Fill in a quadratic form."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]
@@ -44,7 +44,7 @@ class Matyas(Landscape):
 
     References
     ----------
-    Jamil and Yang (2013), Int. J. Math. Modelling Numer. Optim. 4, 150-194, function 71.
+    Jamil and Yang (2013), Int. J. Math. Modelling Numer. Optim. 4, 150-194.
 
     Examples
     --------

@@ -7,9 +7,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.lanemath import sin, sincos
 from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import points
+from fastdescent.lanemath import sin, sincos
 from fastdescent.parts import FloatArray
 
 __all__ = ["McCormick"]
@@ -31,7 +31,7 @@ def value_and_gradient(
 
 @kernel("hessian")
 def hessian(theta: Rows, params: Rows, data: Rows, hess: Cube) -> None:
-    """The sine bends along x + y only."""
+    """Bends along x + y only."""
     for lane in range(theta.shape[1]):
         x, y = theta[0, lane], theta[1, lane]
         s = sin(x + y)

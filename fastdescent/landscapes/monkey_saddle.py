@@ -15,7 +15,7 @@ __all__ = ["MonkeySaddle"]
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """The real part of (x + i y)^3."""
+    """Take the real part of (x + i y)^3."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.landscapes._base import Landscape
+from fastdescent.landscapes._base import CriticalPoint, Landscape
+from fastdescent.landscapes._critical import points
 from fastdescent.parts import FloatArray, Range, Values, option, parameter
 
 __all__ = ["Rosenbrock"]
@@ -108,3 +109,17 @@ class Rosenbrock(Landscape):
     @property
     def minimum(self) -> float | None:
         return 0.0 if self.minima is not None else None
+
+    def critical_points(self) -> list[CriticalPoint]:
+        found = super().critical_points()
+        if self.dim >= 4 and self.a == 1.0 and self.b == 100.0:
+            found += points("minimum", [self._local_minimum()])
+        return found
+
+    def _local_minimum(self) -> FloatArray:
+        """Return the second minimum, by Newton's method from (-1, 1, ..., 1)."""
+        x = np.ones(self.dim)
+        x[0] = -1.0
+        for _ in range(15):  # it takes at most 10, for dim = 4
+            x = x - np.linalg.solve(self.hessian(x), self.gradient(x))
+        return x

@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.lanemath import sigmoid
 from fastdescent.landscapes._base import Landscape
+from fastdescent.lanemath import sigmoid
 from fastdescent.parts import FloatArray
 
 __all__ = ["SigmoidValley"]
@@ -62,7 +62,7 @@ class SigmoidValley(Landscape):
 
     Examples
     --------
-    >>> SigmoidValley().gradient([-40.0, -20.0])
+    >>> SigmoidValley().gradient([40.0, 20.0])
     array([0., 0.])
     """
 

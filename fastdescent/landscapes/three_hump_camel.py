@@ -18,7 +18,7 @@ __all__ = ["ThreeHumpCamel"]
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
-    """A polynomial of degree six in x."""
+    """Fill in a polynomial of degree six in x."""
     first, second, gx, gy = theta[0], theta[1], grad[0], grad[1]
     for lane in range(loss.shape[0]):
         x, y = first[lane], second[lane]
@@ -32,8 +32,7 @@ def value_and_gradient(
 def hessian(theta: Rows, params: Rows, data: Rows, hess: Cube) -> None:
     """Bends in x only."""
     for lane in range(theta.shape[1]):
-        x, y = theta[0, lane], theta[1, lane]
-        z = x * x
+        z = theta[0, lane] * theta[0, lane]
         hess[0, 0, lane] = 4.0 + z * (5.0 * z - 12.6)
         hess[0, 1, lane] = hess[1, 0, lane] = 1.0
         hess[1, 1, lane] = 2.0
@@ -49,7 +48,8 @@ class ThreeHumpCamel(Landscape):
 
     References
     ----------
-    Branin (1972), IBM J. Res. Dev. 16, 504-522; Jamil and Yang (2013), function 29.
+    Branin (1972), IBM J. Res. Dev. 16, 504-522; Jamil and Yang (2013), Int. J. Math.
+    Modelling Numer. Optim. 4, 150-194.
 
     Examples
     --------

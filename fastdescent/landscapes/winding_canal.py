@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
-from fastdescent.lanemath import sincos
 from fastdescent.landscapes._base import Landscape
+from fastdescent.lanemath import sincos
 from fastdescent.parts import FloatArray, Values, parameter
 
 __all__ = ["WindingCanal"]

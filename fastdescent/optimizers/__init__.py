@@ -6,9 +6,34 @@ from typing import cast
 
 from fastdescent import parts
 from fastdescent.optimizers._base import Optimizer
+from fastdescent.optimizers.adadelta import AdaDelta
+from fastdescent.optimizers.adagrad import AdaGrad
+from fastdescent.optimizers.adam import Adam
+from fastdescent.optimizers.adamax import AdaMax
+from fastdescent.optimizers.adamw import AdamW
+from fastdescent.optimizers.amsgrad import AMSGrad
 from fastdescent.optimizers.gradient_descent import GradientDescent
+from fastdescent.optimizers.momentum import Momentum
+from fastdescent.optimizers.nadam import Nadam
+from fastdescent.optimizers.nesterov import Nesterov
+from fastdescent.optimizers.rmsprop import RMSProp
 
-__all__ = ["GradientDescent", "Optimizer", "get", "names"]
+__all__ = [
+    "AMSGrad",
+    "AdaDelta",
+    "AdaGrad",
+    "AdaMax",
+    "Adam",
+    "AdamW",
+    "GradientDescent",
+    "Momentum",
+    "Nadam",
+    "Nesterov",
+    "Optimizer",
+    "RMSProp",
+    "get",
+    "names",
+]
 
 
 def names() -> list[str]:

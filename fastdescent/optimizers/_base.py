@@ -26,6 +26,8 @@ class Optimizer(Part):
     #: Vectors of ``dim`` rows in the state, and scalars of one row after them.
     vectors: ClassVar[int] = 0
     scalars: ClassVar[int] = 0
+    #: Rows at the end of the state that the kernel may compute in: no state, never read again.
+    workspace: ClassVar[int] = 0
 
     def update_kernel(self) -> Kernel:
         """Return the update kernel of this rule's variant."""
@@ -37,7 +39,7 @@ class Optimizer(Part):
 
     def state_rows(self, dim: int) -> int:
         """Return the number of rows of the flat state for a landscape of `dim` dimensions."""
-        return self.vectors * dim + self.scalars
+        return self.vectors * dim + self.scalars + self.workspace
 
     def _variant(self) -> str:
         return getattr(self, "variant", next(iter(self.kernels)))

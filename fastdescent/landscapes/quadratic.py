@@ -1,0 +1,204 @@
+"""Quadratics with any eigenvalues and any axes."""
+
+from __future__ import annotations
+
+import functools
+import math
+from numbers import Real
+from typing import Any, ClassVar
+
+import numpy as np
+
+from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
+from fastdescent.errors import InvalidValueError
+from fastdescent.landscapes._base import CriticalPoint, Landscape
+from fastdescent.landscapes._critical import points
+from fastdescent.lanemath import fma, sincos
+from fastdescent.parts import FloatArray, option
+
+__all__ = ["Quadratic"]
+
+
+def _is_finite(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_rotation(value: Any, dim: int) -> bool:
+    if value is None or isinstance(value, bool):
+        return value is None
+    if isinstance(value, int):
+        return value >= 0
+    if isinstance(value, float):
+        return dim == 2 and math.isfinite(value)
+    try:
+        matrix = np.array(value, dtype=float)
+    except (TypeError, ValueError):
+        return False
+    # Orthogonal to what a matrix written with twelve digits can be.
+    return matrix.shape == (dim, dim) and np.allclose(matrix.T @ matrix, np.eye(dim), atol=1e-10)
+
+
+# Angles and seeds that compare equal (1.0 and 1) mean different rotations: typed.
+@functools.lru_cache(maxsize=32, typed=True)
+def _axes(dim: int, rotation: Any) -> FloatArray:
+    """Return the axes as columns."""
+    if isinstance(rotation, int):
+        return _random_axes(dim, rotation)
+    if isinstance(rotation, float):
+        s, c = sincos(rotation)
+        return np.array([[c, -s], [s, c]])
+    return np.array(rotation, dtype=float)
+
+
+def _random_axes(dim: int, seed: int) -> FloatArray:
+    """Orthogonalise normal vectors (Gram and Schmidt, twice).
+
+    Products are summed exactly, not by a library whose order of summation depends on the
+    processor: the same seed gives the same landscape everywhere.
+    """
+    vectors = np.random.default_rng(seed).standard_normal((dim, dim))
+    axes = np.zeros((dim, dim))
+    for k in range(dim):
+        v = vectors[k]
+        for j in [*range(k), *range(k)]:
+            v -= math.fsum(axes[j] * v) * axes[j]
+        axes[k] = v / math.sqrt(math.fsum(v * v))
+    return axes.T
+
+
+@functools.lru_cache(maxsize=32, typed=True)
+def _matrix(eigenvalues: tuple[float, ...], rotation: Any) -> FloatArray:
+    """Return A, symmetric to the bit."""
+    axes = _axes(len(eigenvalues), rotation)
+    matrix = np.zeros_like(axes)
+    for value, axis in zip(eigenvalues, axes.T, strict=True):
+        matrix += value * np.multiply.outer(axis, axis)
+    return matrix
+
+
+@kernel("landscape")
+def value_and_gradient(
+    theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
+) -> None:
+    """Multiply g = A x, f = x . g / 2; data is A, or one row if A is diagonal."""
+    dim, lanes = theta.shape
+    full = data.shape[0] > 1
+    loss[:] = 0.0
+    for i in range(dim):
+        g, x, a = grad[i], theta[0 if full else i], data[i if full else 0, 0 if full else i]
+        for lane in range(lanes):
+            g[lane] = a * x[lane]
+        # Columns by four, so that a row of grad is loaded and stored once for each four.
+        stop = dim if full else 1
+        blocks = 1 + 4 * ((stop - 1) // 4)
+        for j in range(1, blocks, 4):
+            a, b, c, d = data[i, j], data[i, j + 1], data[i, j + 2], data[i, j + 3]
+            w, x, y, z = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
+            for lane in range(lanes):
+                s = fma(b, x[lane], fma(a, w[lane], g[lane]))
+                g[lane] = fma(d, z[lane], fma(c, y[lane], s))
+        for j in range(blocks, stop):
+            x, a = theta[j], data[i, j]
+            for lane in range(lanes):
+                g[lane] = fma(a, x[lane], g[lane])
+        x = theta[i]
+        for lane in range(lanes):
+            loss[lane] += 0.5 * x[lane] * g[lane]
+
+
+@kernel("hessian")
+def hessian(theta: Rows, params: Rows, data: Rows, hess: Cube) -> None:
+    """Constant."""
+    dim, lanes = theta.shape
+    full = data.shape[0] > 1
+    for i in range(dim):
+        for j in range(dim):
+            a = data[i if full else 0, j] if full or i == j else 0.0
+            for lane in range(lanes):
+                hess[i, j, lane] = a
+
+
+class Quadratic(Landscape):
+    r"""A quadratic with any eigenvalues, along the coordinate axes or rotated.
+
+    .. math:: f(x) = \frac12 \sum_{k=1}^{d} \lambda_k (q_k \cdot x)^2 = \frac12 x^T A x
+
+    with q_k the columns of the rotation.  With negative eigenvalues it is a saddle or a
+    maximum, with zeros it has flat directions.
+
+    Parameters
+    ----------
+    eigenvalues : sequence of float
+        Eigenvalues lambda_k of the Hessian A, one for each coordinate, dimensionless.
+    rotation : None, float, int or matrix
+        None: q_k are the coordinate axes.  A float: an angle in radians, for two dimensions.
+        An integer >= 0: the seed of a random rotation or reflection, uniform over all.  A
+        matrix: its columns are the q_k; it has to be orthogonal.
+
+    Raises
+    ------
+    InvalidValueError
+        If `eigenvalues` is not a sequence of finite numbers, or `rotation` none of the above.
+
+    References
+    ----------
+    Goh (2017), Why momentum really works, Distill; Stewart (1980), SIAM J. Numer. Anal. 17,
+    403-409, on random rotations.
+
+    Examples
+    --------
+    >>> Quadratic(eigenvalues=[1.0, 4.0]).value([2.0, 1.0])
+    4.0
+    >>> Quadratic(eigenvalues=[1.0, 4.0], rotation=np.pi / 4).hessian([0.0, 0.0])
+    array([[ 2.5, -1.5],
+           [-1.5,  2.5]])
+    """
+
+    kernel: ClassVar = value_and_gradient
+    hessian_kernel: ClassVar = hessian
+    bounds: ClassVar = (-5.0, 5.0)
+
+    eigenvalues: Any = option((1.0, 10.0))
+    rotation: Any = option(None)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        values = self.eigenvalues
+        if not isinstance(values, tuple) or not values or not all(map(_is_finite, values)):
+            raise InvalidValueError("Quadratic.eigenvalues", values, "a sequence of finite numbers")
+        object.__setattr__(self, "eigenvalues", tuple(map(float, values)))
+        if not _is_rotation(self.rotation, self.dim):
+            allowed = "None, an angle in two dimensions, a seed >= 0, or an orthogonal matrix"
+            raise InvalidValueError(
+                "Quadratic.rotation", self.rotation, f"{allowed} of {self.dim} rows"
+            )
+
+    @property
+    def dim(self) -> int:
+        return len(self.eigenvalues)
+
+    def data(self) -> FloatArray:
+        if self.rotation is None:
+            return np.array([self.eigenvalues])
+        return _matrix(self.eigenvalues, self.rotation).copy()
+
+    def formula(self, x: Any, m: Any) -> Any:
+        axes = np.eye(self.dim) if self.rotation is None else _axes(self.dim, self.rotation)
+        projections = [sum(float(q) * t for q, t in zip(axis, x, strict=True)) for axis in axes.T]
+        return sum(a * t**2 for a, t in zip(self.eigenvalues, projections, strict=True)) / 2
+
+    @property
+    def minima(self) -> FloatArray | None:
+        return np.zeros((1, self.dim)) if min(self.eigenvalues) > 0.0 else None
+
+    @property
+    def minimum(self) -> float | None:
+        return 0.0 if min(self.eigenvalues) >= 0.0 else None
+
+    def critical_points(self) -> list[CriticalPoint]:
+        lowest, highest = min(self.eigenvalues), max(self.eigenvalues)
+        if lowest > 0.0 or highest < 0.0:
+            kind = "minimum" if lowest > 0.0 else "maximum"
+        else:
+            kind = "saddle" if lowest < 0.0 < highest else "degenerate"
+        return points(kind, [[0.0] * self.dim])

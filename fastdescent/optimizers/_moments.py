@@ -1,0 +1,128 @@
+"""What Adam and its relatives share: bias corrections, and the loop over two moments.
+
+A moving average that starts at zero is too small by 1 - beta^t.  The rules carry beta^t as
+a running product in a scalar row of their state, so a scheduled beta gives the product of
+the betas that were used, which is the exact correction, and no kernel computes a power.
+
+A division and a root per lane cost more than a whole coordinate's update.  Nearly all
+tiles share one configuration, so corrections are computed from lane 0 and kept for all
+lanes, while the powers are compared; only where a lane differs are they computed lane by
+lane.  Either way a lane gets the same bits: same operations, same numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+
+from fastdescent.contracts import Row, Rows, lane_function
+
+__all__ = [
+    "Formula",
+    "agree",
+    "correct_first",
+    "correct_second",
+    "next_power",
+    "two_moments",
+]
+
+#: ``(x, g, m, v, rate, beta1, beta2, epsilon, decay, scale1, scale2) -> (x, m, v)``, where
+#: the scales are 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).
+Formula: TypeAlias = Callable[..., tuple[float, float, float]]
+
+
+@lane_function
+def next_power(power: float, beta: float) -> float:
+    """Return power * beta, and 0 long after 1 - power has become 1: no subnormal numbers."""
+    product = power * beta
+    return product if product > 1e-200 else 0.0
+
+
+@lane_function
+def agree(row: Row) -> bool:
+    """Return whether all lanes hold the same number."""
+    differing = 0
+    for lane in range(row.shape[0]):
+        differing |= row[lane] != row[0]
+    return differing == 0
+
+
+@lane_function
+def correct_first(rows: Rows, beta: Row, step: int) -> None:
+    """Advance beta^t in ``rows[0]`` and write 1 / (1 - beta^t) to ``rows[1]``."""
+    power, scale = rows[0], rows[1]
+    if step == 1:
+        power[:] = 1.0
+    shared = next_power(power[0], beta[0])
+    shared_scale = 1.0 / (1.0 - shared)
+    differing = 0
+    for lane in range(power.shape[0]):
+        product = next_power(power[lane], beta[lane])
+        differing |= product != shared
+        power[lane], scale[lane] = product, shared_scale
+    if differing != 0:
+        for lane in range(power.shape[0]):
+            scale[lane] = 1.0 / (1.0 - power[lane])
+
+
+@lane_function
+def advance_second(rows: Rows, beta1: Row, beta2: Row, step: int) -> tuple[bool, float, float]:
+    """Advance beta1^t and beta2^t in ``rows[0]`` and ``rows[1]``.
+
+    Return whether all lanes agree, 1 / (1 - beta1^t) and 1 / sqrt(1 - beta2^t).  Where they
+    do not agree, the corrections are in ``rows[2]`` and ``rows[3]``.
+    """
+    power1, power2, scale1, scale2 = rows[0], rows[1], rows[2], rows[3]
+    if step == 1:
+        power1[:] = 1.0
+        power2[:] = 1.0
+    shared1 = next_power(power1[0], beta1[0])
+    shared2 = next_power(power2[0], beta2[0])
+    differing = 0
+    for lane in range(power1.shape[0]):
+        product1 = next_power(power1[lane], beta1[lane])
+        product2 = next_power(power2[lane], beta2[lane])
+        differing |= (product1 != shared1) | (product2 != shared2)
+        power1[lane], power2[lane] = product1, product2
+    if differing != 0:
+        for lane in range(power1.shape[0]):
+            scale1[lane] = 1.0 / (1.0 - power1[lane])
+            scale2[lane] = 1.0 / np.sqrt(1.0 - power2[lane])
+    return differing == 0, 1.0 / (1.0 - shared1), 1.0 / np.sqrt(1.0 - shared2)
+
+
+@lane_function
+def correct_second(rows: Rows, beta1: Row, beta2: Row, step: int) -> None:
+    """Advance both powers and write the corrections to ``rows[2]`` and ``rows[3]``."""
+    same, scale1, scale2 = advance_second(rows, beta1, beta2, step)
+    if same:
+        rows[2] = scale1
+        rows[3] = scale2
+
+
+@lane_function
+def two_moments(
+    formula: Formula, theta: Rows, grad: Rows, state: Rows, hyper: Rows, step: int
+) -> None:
+    """Apply a formula in x, g, both moments and their corrections to every coordinate.
+
+    Two loops, since reading shared corrections from registers is 8 % faster in two
+    dimensions than writing them to rows and reading them again.
+    """
+    dim, lanes = theta.shape
+    rate, beta1, beta2, epsilon, decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
+    scales = state[2 * dim :]
+    same, shared1, shared2 = advance_second(scales, beta1, beta2, step)
+    scale1, scale2 = scales[2], scales[3]
+    for i in range(dim):
+        x, g, m, v = theta[i], grad[i], state[i], state[dim + i]
+        if same:
+            for k in range(lanes):
+                h = (rate[k], beta1[k], beta2[k], epsilon[k], decay[k], shared1, shared2)
+                x[k], m[k], v[k] = formula(x[k], g[k], m[k], v[k], *h)
+        else:
+            for k in range(lanes):
+                h = (rate[k], beta1[k], beta2[k], epsilon[k], decay[k], scale1[k], scale2[k])
+                x[k], m[k], v[k] = formula(x[k], g[k], m[k], v[k], *h)

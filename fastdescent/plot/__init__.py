@@ -1,0 +1,31 @@
+"""Figures of results: datasets in, `matplotlib.axes.Axes` out.
+
+Every figure takes a result of `fastdescent.simulate`, or a mapping from labels to results
+where comparing makes sense, and draws on `ax` or on axes of a new figure.  A swept
+hyper-parameter makes one curve per value.  Nothing is shown, saved or changed globally.
+
+Examples
+--------
+>>> import fastdescent as fd
+>>> from fastdescent import plot
+>>> ds = fd.simulate(
+...     fd.landscapes.Rosenbrock(dim=2),
+...     fd.optimizers.GradientDescent(learning_rate=[0.0005, 0.001]),
+...     starts=[[-1.2, 1.0], [1.5, -0.5]],
+...     steps=1000,
+...     targets=[1e-2],
+...     record=fd.record.log_spaced(100),
+... )
+>>> ax = plot.contours(ds)
+>>> ax.get_title()
+'GradientDescent on Rosenbrock: 2 trajectories for each learning rate'
+"""
+
+from fastdescent.plot._contours import contours
+from fastdescent.plot._heatmap import heatmap
+from fastdescent.plot._hitting_times import hitting_times
+from fastdescent.plot._losses import losses
+from fastdescent.plot._overview import overview
+from fastdescent.plot._surface import surface
+
+__all__ = ["contours", "heatmap", "hitting_times", "losses", "overview", "surface"]

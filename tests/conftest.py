@@ -1,0 +1,28 @@
+"""Shared by all tests."""
+
+from __future__ import annotations
+
+import os
+
+import matplotlib as mpl
+import pytest
+
+mpl.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_signal_handlers():
+    """A simulation must give back the handler of Ctrl-C that it found."""
+    import signal
+
+    before = signal.getsignal(signal.SIGINT)
+    yield
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.fixture
+def child_environment(tmp_path):
+    """Environment of a child process whose home and kernel cache are empty."""
+    environment = dict(os.environ, HOME=str(tmp_path), NUMBA_CACHE_DIR=str(tmp_path / "cache"))
+    environment.pop("XDG_CACHE_HOME", None)
+    return environment

@@ -1,0 +1,301 @@
+"""The engine against a naive loop, and the invariances of its bits."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import pytest
+
+import fastdescent as fd
+from fastdescent.contracts import JIT
+from fastdescent.engine.ensemble import Geometry
+from fastdescent.errors import InvalidValueError, MemoryLimitError
+
+BUDGET, CONVERGED, DIVERGED = 0, 1, 2
+MANY = 300 if JIT else 6
+
+
+def naive(landscape, rate, start, steps, stop=None, targets=(), radius=np.inf, tolerance=-1.0):
+    """Gradient descent on one start in plain Python: (path, losses, steps, status, hits)."""
+    theta = np.array(start, dtype=float)
+    path, losses, hits, status = [], [], [-1] * len(targets), BUDGET
+    for step in range(steps + 1):
+        loss, grad = landscape.value(theta), landscape.gradient(theta)
+        path.append(theta.copy())
+        losses.append(loss)
+        if not np.isfinite(loss) or np.sqrt((theta**2).sum()) > radius:
+            status = DIVERGED
+            break
+        hits = [step if h < 0 and loss <= t else h for h, t in zip(hits, targets, strict=True)]
+        if (stop is not None and loss <= stop) or np.sqrt((grad**2).sum()) <= tolerance:
+            status = CONVERGED
+            break
+        theta -= rate * grad
+    return np.array(path), np.array(losses), len(path) - 1, status, hits
+
+
+def same(a, b):
+    """Whether two datasets have the same bits, attributes apart."""
+    assert list(a.variables) == list(b.variables)
+    for name in a.variables:
+        left, right = a[name].values, b[name].values
+        assert left.dtype == right.dtype and left.shape == right.shape, name
+        assert left.tobytes() == right.tobytes(), name
+
+
+@pytest.mark.parametrize(
+    ("rate", "stop", "radius", "tolerance"),
+    [
+        (0.002, None, None, None),
+        (0.002, 1e-3, None, None),
+        (0.002, None, None, 0.05),
+        (0.02, None, 50.0, None),
+        (0.02, 1e-1, None, None),
+    ],
+)
+def test_equals_a_naive_loop(rate, stop, radius, tolerance):
+    landscape = fd.landscapes.Rosenbrock(dim=2)
+    starts = np.random.default_rng(1).uniform(-2, 2, (40 if JIT else 5, 2))
+    targets = [1.0, 1e-2, 0.5, 1e-3]
+    steps = 400 if JIT else 60
+    ds = fd.simulate(
+        landscape,
+        fd.optimizers.GradientDescent(learning_rate=rate),
+        starts=starts,
+        steps=steps,
+        stop=fd.Stop(loss=stop, radius=radius, gradient_norm=tolerance),
+        targets=targets,
+        record=fd.record.steps([0, 1, 7, steps]),
+    )
+    with np.errstate(all="ignore"):
+        for i, start in enumerate(starts):
+            path, losses, ended, status, hits = naive(
+                landscape,
+                rate,
+                start,
+                steps,
+                stop,
+                targets,
+                radius or np.inf,
+                -1.0 if tolerance is None else tolerance,
+            )
+            one = ds.isel(start=i)
+            assert one.steps == ended
+            assert one.status == status
+            assert one.hitting_time.values.tolist() == hits
+            # The kernel's value and gradient are those of .value and .gradient, and the rule
+            # is one multiplication and one subtraction: no rounding differs.
+            np.testing.assert_array_equal(one.position, path[-1])
+            np.testing.assert_array_equal(one.loss, losses[-1])
+            held = [min(step, ended) for step in (0, 1, 7, steps)]
+            np.testing.assert_array_equal(one.path, path[held])
+            np.testing.assert_array_equal(one.path_loss, losses[held])
+
+
+def study(**changes):
+    """A study with noise, sweeps, stops, targets and records, small enough to repeat."""
+    arguments = {
+        "starts": fd.starts.Uniform(-2.0, 2.0, count=MANY),
+        "steps": 500 if JIT else 12,
+        "seeds": 2,
+        "seed": 42,
+        "noise": fd.noise.Gaussian(scale=0.05),
+        "stop": fd.Stop(loss=1e-2, radius=100.0),
+        "targets": [1.0, 1e-1],
+        "record": fd.record.every(50 if JIT else 5),
+    }
+    arguments.update(changes)
+    rule = arguments.pop("rule", fd.optimizers.GradientDescent(learning_rate=[1e-3, 3e-3, 1e-2]))
+    landscape = arguments.pop("landscape", fd.landscapes.Rosenbrock(dim=2, b=[10.0, 100.0]))
+    return fd.simulate(landscape, rule, **arguments)
+
+
+def test_bits_do_not_depend_on_the_grouping_of_lanes():
+    reference = study(threads=1)
+    assert {BUDGET, CONVERGED, DIVERGED} <= set(np.unique(reference.status)) or not JIT
+    geometries = [
+        Geometry(tile=8, epoch=1, wave=64),
+        Geometry(tile=24, epoch=7),
+        Geometry(tile=256, epoch=1000, wave=999),
+        Geometry(tile=1, epoch=50, wave=10_000),
+    ]
+    for geometry, threads in itertools.product(geometries if JIT else geometries[:1], (1, 2)):
+        same(reference, study(threads=threads, geometry=geometry))
+
+
+def test_a_trajectory_alone_has_the_bits_that_it_has_in_the_ensemble():
+    whole = study()
+    starts = whole.initial.values
+    some = fd.simulate(
+        fd.landscapes.Rosenbrock(dim=2, b=100.0),
+        fd.optimizers.GradientDescent(learning_rate=3e-3),
+        starts=starts[:5],
+        steps=whole.attrs and (500 if JIT else 12),
+        seeds=1,
+        seed=42,
+        noise=fd.noise.Gaussian(scale=0.05),
+        stop=fd.Stop(loss=1e-2, radius=100.0),
+        targets=[1.0, 1e-1],
+        record=fd.record.every(50 if JIT else 5),
+    )
+    chosen = whole.sel(b=100.0, learning_rate=3e-3, seed=0).isel(start=slice(0, 5))
+    for name in ("position", "loss", "gradient_norm", "steps", "status", "hitting_time", "path"):
+        assert chosen[name].values.tobytes() == some[name].values.tobytes(), name
+
+
+def test_more_starts_and_seeds_extend_an_ensemble():
+    few = study(starts=fd.starts.Uniform(-2.0, 2.0, count=MANY // 3), seeds=2)
+    more = study(seeds=3)
+    part = more.isel(start=slice(0, MANY // 3), seed=slice(0, 2))
+    for name in ("initial", "position", "loss", "steps", "status", "hitting_time", "path"):
+        assert part[name].values.tobytes() == few[name].values.tobytes(), name
+
+
+def test_seeds_differ_and_rules_share_their_noise():
+    ds = study(stop=None, landscape=fd.landscapes.Rosenbrock(), steps=1)
+    assert (ds.position.isel(seed=0) != ds.position.isel(seed=1)).all()
+    # After one step theta = theta_0 - rate (g + noise): the same noise at every rate.
+    with np.errstate(invalid="ignore"):
+        shift = (ds.position - ds.initial) / ds.learning_rate
+    # 1e-3 * (g + noise) is subtracted from numbers below 2: relative error 2e-16 / 1e-3 / |g|.
+    np.testing.assert_allclose(shift[0], shift[2], rtol=1e-9, atol=1e-11)
+
+
+def test_dimensions_are_the_swept_parameters_in_the_order_written():
+    ds = study(
+        landscape=fd.landscapes.Rosenbrock(b=[1.0, 2.0], dim=3, a=[0.5, 1.0, 1.5]), steps=2, seeds=1
+    )
+    assert ds.loss.dims == ("b", "a", "learning_rate", "start")
+    assert ds.position.dims == ("b", "a", "learning_rate", "start", "coordinate")
+    assert ds.hitting_time.dims == ("b", "a", "learning_rate", "start", "target")
+    assert ds.path.dims == ("b", "a", "learning_rate", "start", "record", "coordinate")
+    assert ds.loss.shape == (2, 3, 3, MANY)
+    assert ds.initial.dims == ("start", "coordinate")
+    assert ds.steps.dtype == np.int64
+    assert ds.status.dtype == np.int8
+    assert ds.status.attrs["flag_meanings"].split()[:3] == ["budget", "converged", "diverged"]
+
+
+def test_each_configuration_is_the_one_its_coordinates_say():
+    ds = study(seeds=1, noise=None)
+    for b, rate in itertools.product(ds.b.values, ds.learning_rate.values):
+        one = study(
+            landscape=fd.landscapes.Rosenbrock(b=b),
+            rule=fd.optimizers.GradientDescent(rate),
+            seeds=1,
+            noise=None,
+        )
+        chosen = ds.sel(b=b, learning_rate=rate)
+        for name in ("position", "loss", "steps", "status", "hitting_time", "path"):
+            assert chosen[name].values.tobytes() == one[name].values.tobytes(), name
+
+
+def test_targets_count_from_the_known_minimum():
+    landscape = fd.landscapes.StyblinskiTang(dim=1) if JIT else fd.landscapes.McCormick()
+    start = landscape.minima[0] + 1e-3
+    ds = fd.simulate(
+        landscape,
+        fd.optimizers.GradientDescent(1e-3),
+        starts=start[None],
+        steps=3,
+        targets=[1.0, 1e-30],
+    )
+    assert ds.hitting_time.values.tolist() == [[0, -1]]
+
+
+def test_an_ended_trajectory_keeps_its_state():
+    """What stopped at step k has the position of step k, whatever its lane did afterwards."""
+    ds = study(noise=None, seeds=1, landscape=fd.landscapes.Rosenbrock(), stop=fd.Stop(loss=0.5))
+    loss = fd.landscapes.Rosenbrock().value(ds.position.values.reshape(-1, 2))
+    np.testing.assert_array_equal(loss, ds.loss.values.ravel())
+    gradient = fd.landscapes.Rosenbrock().gradient(ds.position.values.reshape(-1, 2))
+    with np.errstate(all="ignore"):
+        norm = np.sqrt((gradient**2).sum(axis=1))
+    # The sum of two squares is rounded in either order.
+    np.testing.assert_allclose(norm, ds.gradient_norm.values.ravel(), rtol=4e-16)
+    converged = ds.status.values == CONVERGED
+    assert (ds.loss.values[converged] <= 0.5).all()
+
+
+def test_a_start_that_already_satisfies_the_test_takes_no_step():
+    ds = fd.simulate(
+        fd.landscapes.Rosenbrock(),
+        fd.optimizers.GradientDescent(),
+        starts=[[1.0, 1.0], [np.sqrt(2.0), 2.0]],
+        steps=5,
+        stop=fd.Stop(loss=1e-20),
+        targets=[1e-20],
+    )
+    assert ds.steps.values.tolist() == [0, 5]
+    assert ds.status.values.tolist() == [CONVERGED, BUDGET]
+    assert ds.hitting_time.values[0, 0] == 0
+
+
+def test_theta_that_is_not_finite_under_a_finite_loss_is_noticed():
+    """A landscape that breaks its contract: the loss is 0 whatever theta is."""
+    ds = fd.simulate(
+        _Blind(), fd.optimizers.GradientDescent(1e300), starts=[[1.0], [0.0]], steps=200
+    )
+    assert ds.status.values.tolist() == [DIVERGED, BUDGET]
+    assert ds.steps.values[0] == 64
+
+
+@fd.kernel("landscape")
+def _blind(theta, params, data, batch, loss, grad):
+    for lane in range(loss.shape[0]):
+        loss[lane] = 0.0
+        grad[0, lane] = 1e10 * theta[0, lane]
+
+
+class _Blind(fd.Landscape):
+    kernel = _blind
+    dim = 1
+
+
+def test_memory_is_refused_before_anything_runs():
+    with pytest.raises(MemoryLimitError, match=r"TB.*available.*recording fewer"):
+        fd.simulate(
+            fd.landscapes.Rosenbrock(),
+            fd.optimizers.GradientDescent(np.linspace(0, 1e-3, 1000)),
+            starts=np.zeros((1000, 2)),
+            steps=1_000_000,
+            record=fd.record.every(1),
+        )
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"steps": 0}, r"steps: got 0, allowed is an integer from 1"),
+        ({"steps": 1.5}, r"steps: got 1.5"),
+        ({"steps": True}, r"steps: got True"),
+        ({"seeds": 0}, r"seeds: got 0"),
+        ({"seed": -1}, r"seed: got -1"),
+        ({"starts": [[np.nan, 0.0]]}, r"got \[nan, 0.0\], allowed is finite numbers \(row 0\)"),
+        ({"starts": [[0.0, 0.0, 0.0]]}, r"got \(1, 3\), allowed is shape \(count, 2\)"),
+        ({"starts": "here"}, r"starts: got 'here'"),
+        ({"starts": np.zeros((0, 2))}, r"at least one row"),
+        ({"targets": [np.inf]}, r"targets"),
+        ({"targets": [1.0, 1.0]}, r"targets"),
+        ({"threads": 0}, r"threads: got 0"),
+        ({"threads": 10_000}, r"threads: got 10000"),
+        ({"stop": 1e-8}, r"stop: got 1e-08, allowed is a stop"),
+        ({"noise": 0.1}, r"noise: got 0.1, allowed is a noise"),
+        ({"record": 10}, r"record: got 10"),
+        ({"rule": fd.optimizers.GradientDescent}, r"write GradientDescent\(\.\.\.\)"),
+        ({"rule": fd.landscapes.Rosenbrock()}, r"optimizer: got Rosenbrock"),
+        ({"landscape": "Rosenbrock"}, r"landscape: got 'Rosenbrock'"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message):
+    with pytest.raises(InvalidValueError, match=message):
+        study(**changes)
+
+
+def test_results_carry_their_study():
+    ds = study(steps=1)
+    assert "Rosenbrock" in ds.attrs["study"]
+    assert ds.attrs["seed"] == "42"
+    assert ds.attrs["trajectory_steps"] == int(ds.steps.sum())
+    assert "numba" in ds.attrs["versions"]
