@@ -230,6 +230,7 @@ class _Report:
         self._best: list[Any] = []
         self._all: list[Any] = []
         self._files: list[Path] = []
+        self._finished = 0
         self._began = time.perf_counter()
 
     def run(self, threads: int | None, force: bool) -> int:
@@ -258,6 +259,7 @@ class _Report:
 
         self._best += summary(result.dataset)
         self._all += summary(result.dataset, rows="all")
+        self._finished += not result.dataset.attrs["interrupted"]
         if result.path is not None:
             self._files.append(result.path)
 
@@ -278,8 +280,8 @@ class _Report:
         if interrupted:
             _fail(
                 INTERRUPTED,
-                f"interrupted; {len(self._files)} of {len(self._study.pairs())} results are kept, "
-                "the same command goes on from there",
+                f"interrupted; finished are {self._finished} of {len(self._study.pairs())} "
+                "results, the same command goes on from there",
             )
 
     def _say(self, text: str) -> None:

@@ -76,6 +76,7 @@ __all__ = [
     "compiled",
     "kernel",
     "lane_function",
+    "routine",
 ]
 
 #: What kernels' annotations say: one value per lane, rows of lanes, matrices of lanes.
@@ -157,8 +158,8 @@ def forked() -> bool:
 def lane_function(function: _Function) -> _Function:
     """Compile a scalar helper that kernels call inside their lane loops.
 
-    LLVM inlines it into the kernel, so it costs no call and vectorises with the loop.
-    It is not cached by itself; kernels that use it are recompiled when its source changes.
+    It is inlined into the kernel, so it costs no call and vectorises with the loop.  It is
+    not cached by itself; kernels that use it are recompiled when its source changes.
 
     Examples
     --------
@@ -168,6 +169,12 @@ def lane_function(function: _Function) -> _Function:
     >>> square(3.0)
     9.0
     """
+    # Left to itself LLVM does not inline large ones, and the loop silently turns scalar.
+    return numba.njit(forceinline=True, **_OPTIONS)(function)  # type: ignore[no-any-return]
+
+
+def routine(function: _Function) -> _Function:
+    """Compile a helper of the engine that is called, not inlined: it is rarely needed."""
     return numba.njit(**_OPTIONS)(function)  # type: ignore[no-any-return]
 
 
@@ -199,7 +206,8 @@ class Kernel(types.WrapperAddressProtocol):  # type: ignore[misc]
     def dispatcher(self) -> Any:
         """The Numba dispatcher, compiled; the Python function where the JIT is off."""
         if not JIT:
-            return self.function
+            # Where compiled code gives inf or NaN, NumPy's scalars would also warn.
+            return np.errstate(all="ignore")(self.function)
         dispatcher = numba.njit(parallel=self._parallel, **_OPTIONS)(self.function)
         # Without a source file or a writable folder, it compiles in every process.
         with contextlib.suppress(RuntimeError):
@@ -310,7 +318,8 @@ class _StampMixin:
     _py_func: PythonFunction
 
     def get_source_stamp(self) -> str:
-        digest = hashlib.sha256()
+        # The module too: a file run as a script has kernels that no import can unpickle.
+        digest = hashlib.sha256(self._py_func.__module__.encode())
         for path in sorted(set(_source_files(self._py_func))):
             digest.update(_file_digest(path))
         return digest.hexdigest()

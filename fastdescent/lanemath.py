@@ -6,11 +6,10 @@ sums, products, explicit fused multiply-adds, bit operations and selections, so 
 stays vectorised, and each lane gets the same bits for any vector width and any position.
 
 Method: reduce the argument to a small interval, evaluate a polynomial there, put the result
-back together.  The reductions keep a second word (the rounding error of the first) and add
-it last, which is what holds the error below 1 ulp at little cost.  The polynomials were
-computed for this package: minimax approximations in the weighted relative error by the
-exchange algorithm (E. Remez, 1934) in 160-bit arithmetic, coefficients then rounded to
-double; the tests compute their errors again.
+back together.  Where a rounding would cost much accuracy, its error is computed too and added
+last.  The polynomials were computed for this package: minimax approximations in the weighted
+relative error by the exchange algorithm (E. Remez, 1934) in 160-bit arithmetic, coefficients
+then rounded to double; the tests compute their errors again.
 
 Accuracy, measured against mpmath over the stated ranges (ulp = unit in the last place):
 

@@ -141,7 +141,7 @@ class Gaussian(Noise):
     kernels: ClassVar = {"additive": gaussian, "relative": relative_gaussian}
 
     scale: Values = parameter(lower=0.0)
-    mode: str = option("additive", choices=_MODES)
+    mode: str = option(default="additive", choices=_MODES)
 
 
 @lane_function
@@ -225,7 +225,7 @@ class StudentT(Noise):
 
     scale: Values = parameter(lower=0.0)
     degrees_of_freedom: Values = parameter(lower=0.2)
-    mode: str = option("additive", choices=_MODES)
+    mode: str = option(default="additive", choices=_MODES)
 
 
 @lane_function
@@ -295,7 +295,7 @@ class Uniform(Noise):
     kernels: ClassVar = {"additive": uniform, "relative": relative_uniform}
 
     scale: Values = parameter(lower=0.0)
-    mode: str = option("additive", choices=_MODES)
+    mode: str = option(default="additive", choices=_MODES)
 
 
 @lane_function
@@ -364,7 +364,7 @@ class Rademacher(Noise):
     kernels: ClassVar = {"additive": rademacher, "relative": relative_rademacher}
 
     scale: Values = parameter(lower=0.0)
-    mode: str = option("additive", choices=_MODES)
+    mode: str = option(default="additive", choices=_MODES)
 
 
 @lane_function
@@ -449,9 +449,9 @@ class RareFeature(Noise):
 
     kernels: ClassVar = {"exact": rare_feature, "unbiased": unbiased_rare_feature}
 
-    probability: Values = parameter(1.0, lower=0.0, upper=1.0)
-    probabilities: Sequence[float] | None = option(None)
-    unbiased: bool = option(False)
+    probability: Values = parameter(default=1.0, lower=0.0, upper=1.0)
+    probabilities: Sequence[float] | None = option(default=None)
+    unbiased: bool = option(default=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -17,6 +17,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from fastdescent import memory
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import IntArray, Part, Range, is_integer, option
 
@@ -45,6 +46,8 @@ class Every(Record):
     ------
     InvalidValueError
         If `interval` is not allowed.
+    MemoryLimitError
+        Later, if so many steps do not fit into memory.
 
     Examples
     --------
@@ -55,6 +58,9 @@ class Every(Record):
     interval: int = option(integer=Range(1))
 
     def steps_for(self, budget: int) -> IntArray:  # noqa: D102
+        memory.require(
+            budget // self.interval * 8, "the list of recorded steps", "record fewer steps"
+        )
         regular = np.arange(0, budget + 1, self.interval, dtype=np.int64)
         return regular if regular[-1] == budget else np.append(regular, budget)
 

@@ -205,7 +205,7 @@ class Step(Schedule):
     """
 
     every: int = option(integer=Range(1))
-    gamma: float = option(0.1, number=_POSITIVE)
+    gamma: float = option(default=0.1, number=_POSITIVE)
 
     def _factor(self, t: IntArray) -> FloatArray:
         return _powers(self.gamma, t // self.every)
@@ -311,7 +311,7 @@ class Cosine(Schedule):
     """
 
     steps: int = option(integer=Range(1))
-    final: float = option(0.0, number=_NOT_NEGATIVE)
+    final: float = option(default=0.0, number=_NOT_NEGATIVE)
 
     def _factor(self, t: IntArray) -> FloatArray:
         left = np.maximum(self.steps - t, 0) / self.steps
@@ -354,8 +354,8 @@ class CosineRestarts(Schedule):
     """
 
     period: int = option(integer=Range(1))
-    multiplier: int = option(1, integer=Range(1))
-    final: float = option(0.0, number=_NOT_NEGATIVE)
+    multiplier: int = option(default=1, integer=Range(1))
+    final: float = option(default=0.0, number=_NOT_NEGATIVE)
 
     def _factor(self, t: IntArray) -> FloatArray:
         if self.multiplier == 1:
@@ -420,11 +420,11 @@ class Cyclical(Schedule):
     """
 
     up: int = option(integer=Range(1))
-    down: int | None = option(None)
-    lowest: float = option(0.25, number=_NOT_NEGATIVE)
-    highest: float = option(1.0, number=_NOT_NEGATIVE)
-    mode: str = option("triangular", choices=("triangular", "triangular2", "exp_range"))
-    gamma: float = option(1.0, number=_POSITIVE)
+    down: int | None = option(default=None)
+    lowest: float = option(default=0.25, number=_NOT_NEGATIVE)
+    highest: float = option(default=1.0, number=_NOT_NEGATIVE)
+    mode: str = option(default="triangular", choices=("triangular", "triangular2", "exp_range"))
+    gamma: float = option(default=1.0, number=_POSITIVE)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -487,10 +487,10 @@ class OneCycle(Schedule):
     """
 
     steps: int = option(integer=Range(3))
-    peak: float = option(0.3, number=Range(0.0, 1.0, True, True))
-    start: float = option(0.04, number=_NOT_NEGATIVE)
-    final: float = option(4e-6, number=_NOT_NEGATIVE)
-    anneal: str = option("cosine", choices=("cosine", "linear"))
+    peak: float = option(default=0.3, number=Range(0.0, 1.0, True, True))
+    start: float = option(default=0.04, number=_NOT_NEGATIVE)
+    final: float = option(default=4e-6, number=_NOT_NEGATIVE)
+    anneal: str = option(default="cosine", choices=("cosine", "linear"))
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -551,8 +551,8 @@ class LinearWarmup(Schedule):
     """
 
     steps: int = option(integer=Range(1))
-    start: float = option(0.0, number=_NOT_NEGATIVE)
-    then: Schedule | None = option(None)
+    start: float = option(default=0.0, number=_NOT_NEGATIVE)
+    then: Schedule | None = option(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -130,8 +130,8 @@ class Starts(Part):
 class _Box(Starts):
     """Base class of starts in a box, which is the landscape's domain unless given."""
 
-    lower: Coordinates | None = option(None)
-    upper: Coordinates | None = option(None)
+    lower: Coordinates | None = option(default=None)
+    upper: Coordinates | None = option(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -194,7 +194,7 @@ class Uniform(_Box):
     [[1.2646, 0.7398], [-1.1635, -1.7794]]
     """
 
-    count: int = option(1000, integer=_COUNT)
+    count: int = option(default=1000, integer=_COUNT)
 
     def points(self, landscape: Space, seed: int) -> FloatArray:
         lower, upper = self._box(landscape)
@@ -227,9 +227,9 @@ class Normal(Starts):
     [[-0.0253, -0.0585], [0.1664, 0.0601]]
     """
 
-    mean: Coordinates = option(0.0)
-    scale: Coordinates = option(1.0)
-    count: int = option(1000, integer=_COUNT)
+    mean: Coordinates = option(default=0.0)
+    scale: Coordinates = option(default=1.0)
+    count: int = option(default=1000, integer=_COUNT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -271,9 +271,9 @@ class Sphere(Starts):
     [[-0.7949, -1.8352], [1.8812, 0.6792]]
     """
 
-    radius: float = option(1.0, number=Range(0.0, lower_open=True))
-    center: Coordinates = option(0.0)
-    count: int = option(1000, integer=_COUNT)
+    radius: float = option(default=1.0, number=Range(0.0, lower_open=True))
+    center: Coordinates = option(default=0.0)
+    count: int = option(default=1000, integer=_COUNT)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -316,7 +316,7 @@ class Grid(_Box):
     [[0.0, 0.5], [0.5, 0.5], [1.0, 0.5]]
     """
 
-    counts: int | Sequence[int] = option(10)
+    counts: int | Sequence[int] = option(default=10)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -384,7 +384,7 @@ class LatinHypercube(_Box):
     [[0, 0], [1, 1], [2, 2], [3, 3]]
     """
 
-    count: int = option(1000, integer=_COUNT)
+    count: int = option(default=1000, integer=_COUNT)
 
     def points(self, landscape: Space, seed: int) -> FloatArray:
         lower, upper = self._box(landscape)
@@ -432,7 +432,7 @@ class Sobol(_Box):
     [[0, 0], [1, 1], [2, 2], [3, 3]]
     """
 
-    count: int = option(1000, integer=_COUNT)
+    count: int = option(default=1000, integer=_COUNT)
 
     def points(self, landscape: Space, seed: int) -> FloatArray:
         from scipy.stats import qmc  # noqa: PLC0415  its import takes longer than all of ours

@@ -49,9 +49,9 @@ class Stop(Stopping):
     Stop(loss=1e-08, radius=1000000.0)
     """
 
-    loss: float | None = option(None)
-    gradient_norm: float | None = option(None)
-    radius: float | None = option(None)
+    loss: float | None = option(default=None)
+    gradient_norm: float | None = option(default=None)
+    radius: float | None = option(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -62,7 +62,12 @@ import tomli_w
 from fastdescent import parts, storage
 from fastdescent.engine.plan import Plan
 from fastdescent.engine.simulate import simulate
-from fastdescent.errors import FastdescentError, InvalidValueError, UnknownNameError
+from fastdescent.errors import (
+    FastdescentError,
+    InvalidValueError,
+    MemoryLimitError,
+    UnknownNameError,
+)
 from fastdescent.landscapes import Landscape
 from fastdescent.noise import Noise
 from fastdescent.optimizers import Optimizer
@@ -120,7 +125,7 @@ class Study:
     >>> import fastdescent as fd
     >>> study = Study(
     ...     [fd.landscapes.Rosenbrock(dim=2)],
-    ...     {"slow": fd.optimizers.GradientDescent(1e-4), "fast": fd.optimizers.GradientDescent(0.1)},
+    ...     {"slow": fd.optimizers.Adam(0.001), "fast": fd.optimizers.Adam(0.1)},
     ...     steps=1000,
     ... )
     >>> [pair.name for pair in study.pairs()]
@@ -185,6 +190,8 @@ class Study:
         StudyError
             If it cannot be read or is wrong: one line with file, key, value, and what is
             allowed.
+        MemoryLimitError
+            If the list of recorded steps alone does not fit into memory.
         """
         if isinstance(source, str) and ("\n" in source or "=" in source):
             where, text = "study", source
@@ -495,6 +502,8 @@ def _within(where: str) -> Iterator[None]:
     """Put the place before the message of an error."""
     try:
         yield
+    except MemoryLimitError:
+        raise  # the study may be right for another machine
     except FastdescentError as error:
         raise StudyError(f"{where}: {error}") from None
 

@@ -103,7 +103,7 @@ class ClipByNorm(Transform):
     kernels: ClassVar = {"exact": clip_by_norm, "torch": clip_by_norm_torch}
 
     max_norm: Values = parameter(lower=0.0, lower_open=True)
-    variant: str = option("exact", choices=tuple(kernels))
+    variant: str = option(default="exact", choices=tuple(kernels))
 
 
 @kernel("perturb")

@@ -17,6 +17,7 @@ variant's formula.  The label of the case says so.
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import json
 import warnings
@@ -118,7 +119,7 @@ def optax_walk(make: Callable[[Any], Any]) -> Callable[..., Iterator[Any]]:
 
 def momentum_cases() -> Iterator[Case]:
     """Gradient descent, momentum and Nesterov."""
-    lr, b = 0.005, 0.9
+    lr, b = 0.0005, 0.9
     p = {"learning_rate": lr}
     yield Case("GradientDescent", "standard", p, "torch SGD", torch_walk("SGD", lr=lr))
     yield Case("GradientDescent", "standard", p, "optax.sgd", optax_walk(lambda o: o.sgd(lr)))
@@ -163,14 +164,14 @@ def adaptive_cases() -> Iterator[Case]:
     yield Case("AdaDelta", "standard", p, "torch Adadelta", torch_walk("Adadelta"))
     adadelta = optax_walk(lambda o: o.adadelta(1.0))
     yield Case("AdaDelta", "standard", p, "optax.adadelta(1.0)", adadelta)
-    lr = 0.01
-    p = {"learning_rate": lr, "rho": 0.99, "epsilon": 1e-8}
-    yield Case("RMSProp", "epsilon_outside", p, "torch RMSprop", torch_walk("RMSprop", lr=lr))
-    outside = optax_walk(lambda o: o.rmsprop(lr, decay=0.99, eps_in_sqrt=False))
+    small = 0.01
+    p = {"learning_rate": small, "rho": 0.99, "epsilon": 1e-8}
+    yield Case("RMSProp", "epsilon_outside", p, "torch RMSprop", torch_walk("RMSprop", lr=small))
+    outside = optax_walk(lambda o: o.rmsprop(small, decay=0.99, eps_in_sqrt=False))
     yield Case("RMSProp", "epsilon_outside", p, "optax.rmsprop(eps_in_sqrt=False)", outside)
-    inside = optax_walk(lambda o: o.rmsprop(lr, decay=0.99))
+    inside = optax_walk(lambda o: o.rmsprop(small, decay=0.99))
     yield Case("RMSProp", "epsilon_inside", p, "optax.rmsprop", inside)
-    centered = torch_walk("RMSprop", lr=lr, centered=True)
+    centered = torch_walk("RMSprop", lr=small, centered=True)
     yield Case("RMSProp", "centered", p, "torch RMSprop(centered=True)", centered)
 
 

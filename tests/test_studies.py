@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import re
 import signal
 import tomllib
 
-import numpy as np
 import pytest
 import tomli_w
 from hypothesis import assume, given, settings
@@ -17,6 +15,7 @@ import fastdescent as fd
 from fastdescent import parts, storage, studies
 from fastdescent.errors import FastdescentError, InvalidValueError
 from fastdescent.parts import Range
+from fastdescent.statistics import summary
 from fastdescent.studies import Study, StudyError
 
 # Fields that only their own part can check: one value that is right.
@@ -98,7 +97,7 @@ study_tables = st.fixed_dictionaries(
     {
         "title": st.text(max_size=10),
         "description": st.text(max_size=10),
-        "steps": st.integers(5, 2**32 - 1),
+        "steps": st.integers(5, 10_000),
         "seed": st.integers(0, 2**64 - 1),
         "seeds": st.integers(1, 5),
         "targets": st.lists(st.floats(-1e9, 1e9), max_size=3, unique=True),
@@ -293,8 +292,8 @@ WRONG = [
         MINIMAL.replace("0.01", "{name = 'Function', base = 0.1, function = 'exit'}"),
         ["Function.function: got 'exit'"],
     ),
-    ("steps = 1\nsteps = 2", ["no valid TOML", "line 2"]),
-    ("steps = ", ["no valid TOML", "line 1"]),
+    ("steps = 1\nsteps = 2\n", ["no valid TOML", "line 2"]),
+    ("steps = \n", ["no valid TOML", "line 1"]),
     ("x = " + "[" * 10_000, ["no valid TOML"]),
 ]
 
@@ -352,10 +351,12 @@ def test_any_toml_is_a_study_or_a_study_error(data):
         table["landscapes"] = [value]
     else:
         table[place] = value
+    text, message = tomli_w.dumps(table), ""
     try:
-        Study.from_toml(tomli_w.dumps(table))
+        Study.from_toml(text)
     except StudyError as error:
-        assert "\n" not in str(error)
+        message = str(error)
+    assert "\n" not in message
 
 
 def test_mistakes_in_python_are_the_packages_errors():
@@ -460,15 +461,6 @@ def test_ctrl_c_waits_for_a_result_that_is_being_saved(study, tmp_path, monkeypa
 
 
 def test_the_summary_uses_the_labels(study):
-    from fastdescent.statistics import summary
-
     rows = summary(study.run().values())
-    assert [(row.landscape, row.optimizer) for row in rows] == [
-        ("Ravine", "GradientDescent-learning_rate_0.01"),
-        ("Ravine", "GradientDescent-learning_rate_0.02"),
-    ] or [row.optimizer for row in rows] == list(study.optimizers)
-
-
-def test_importing_the_package_does_not_import_studies():
-    assert re.search(r"studies", repr(vars(fd).get("__all__"))) is None
-    assert np.isfinite(Study.from_toml(MINIMAL).steps)
+    assert [row.optimizer for row in rows] == list(study.optimizers)
+    assert {row.landscape for row in rows} == {"Ravine"}

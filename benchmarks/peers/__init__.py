@@ -21,7 +21,8 @@ so that ``Outcome.steps`` is its hitting time, the start counted as 0.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from importlib import import_module
+from typing import Literal, Protocol, TypeAlias, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -92,6 +93,32 @@ class Outcome:
 
 
 Run: TypeAlias = Callable[[], Outcome]
+
+
+class Peer(Protocol):
+    """What a peer module offers."""
+
+    def available(self) -> str | None:
+        """Say why the peer cannot run here; None if it can."""
+
+    def prepare(self, workload: Workload, threads: int) -> Run:
+        """Compile and warm up, and return the callable to time."""
+
+
+def load(name: str) -> Peer:
+    """Import a peer.
+
+    Parameters
+    ----------
+    name : str
+        One of `PEERS`.
+
+    Returns
+    -------
+    Peer
+        The module.
+    """
+    return cast(Peer, import_module(f"{__name__}.{name}"))
 
 
 def workloads(scale: float = 1.0) -> list[Workload]:

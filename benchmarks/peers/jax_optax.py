@@ -8,12 +8,12 @@ fastest after trying the following; the gains are those of one core on the publi
   coordinate was slower than that, ``jax.grad`` of the summed loss almost as fast.
 - The loop carries the gradient, computed at the end of a step, instead of computing it at the
   beginning: 1.2 times, and 2 times with a sine inside, because XLA fuses a gradient into the
-  updates of m and of v and so computes it twice. For the same reason the noise is carried by itself.
+  updates of m and of v and so computes it twice. The noise is carried by itself for that reason.
 - Rastrigin's sine as a polynomial: 7 times. XLA calls the C library's scalar function in float64.
 - Vectors of 512 bits where the processor has them: 1.05 times.
-- Until a loss is reached: one loop over the whole batch, whose step counter and bias corrections are
-  scalars, instead of ``vmap`` of ``while_loop``, where optax takes two powers per trajectory and
-  step: 12 times. Dropping the trajectories that stopped, in stages of decreasing static size:
+- Until a loss is reached: one loop over the whole batch, whose step counter and bias corrections
+  are scalars, instead of ``vmap`` of ``while_loop``, where optax takes two powers per trajectory
+  and step: 12 times. Dropping the trajectories that stopped, in stages of decreasing static size:
   1.3 times more. There ``unroll=2`` gains 1.1 times; with a fixed number of steps it loses.
 - One draw of noise for the whole batch with one key per step: 1.6 times. Almost all of the time
   goes into ``jax.random.normal``, which inverts the error function; rbg keys do not help.
@@ -43,6 +43,7 @@ else:
 
 Loss: TypeAlias = "Callable[[jax.Array], jax.Array]"
 Addends: TypeAlias = "Callable[[jax.Array, jax.Array], tuple[jax.Array, ...]]"
+_Carry: TypeAlias = "tuple[jax.Array, optax.OptState, tuple[jax.Array, ...]]"
 Simulate: TypeAlias = "Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]"
 
 COMPILER_OPTIONS = {"xla_cpu_prefer_vector_width": 512}
@@ -88,8 +89,11 @@ def prepare(workload: Workload, threads: int) -> Run:
         Takes nothing and returns the `Outcome`.
     """
     jax.config.update("jax_enable_x64", True)
-    form = _fixed_steps if workload.stop_loss is None else _until_stopped
-    simulate = jax.jit(form(workload), compiler_options=COMPILER_OPTIONS)
+    if workload.stop_loss is None:
+        form = _fixed_steps(workload)
+    else:
+        form = _until_stopped(workload, workload.stop_loss)
+    simulate = jax.jit(form, compiler_options=COMPILER_OPTIONS)
     shares = np.array_split(workload.starts, threads)
     keys = jax.random.split(jax.random.key(workload.seed), threads)
     pool = bound_pool(threads)
@@ -129,7 +133,7 @@ def _sine_of_turns(x: "jax.Array") -> "jax.Array":
     """Compute sin(2 pi x) by a minimax polynomial on the quarter turn that x is folded onto."""
     turn = x - jnp.round(x)
     rest = jnp.where(jnp.abs(turn) > 0.25, jnp.copysign(0.5, turn) - turn, turn)
-    square, value = rest**2, 0.0
+    square, value = rest**2, jnp.zeros_like(rest)
     for coefficient in SINE_COEFFICIENTS:
         value = value * square + coefficient
     return rest * value
@@ -161,7 +165,7 @@ def _fixed_steps(workload: Workload) -> Simulate:
     optimizer, _, addends = _parts(workload)
 
     def simulate(theta: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def step(carry, t):
+        def step(carry: _Carry, t: jax.Array) -> tuple[_Carry, None]:
             theta, state, g = carry
             change, state = optimizer.update(sum(g), state)
             theta = optax.apply_updates(theta, change)
@@ -175,9 +179,9 @@ def _fixed_steps(workload: Workload) -> Simulate:
 
 
 class _Batch(NamedTuple):
-    """Trajectories in the loop; index is their number, or the count of all for an empty place."""
+    """Trajectories in the loop; number is their own, or the count of all for an empty place."""
 
-    index: "jax.Array"
+    number: "jax.Array"
     theta: "jax.Array"
     state: "optax.OptState"
     g: "tuple[jax.Array, ...]"
@@ -185,33 +189,40 @@ class _Batch(NamedTuple):
     steps: "jax.Array"
 
 
-def _until_stopped(workload: Workload) -> Simulate:
+def _until_stopped(workload: Workload, stop_loss: float) -> Simulate:
     """Make the simulation that ends at the stopping loss, in stages of ever smaller batches."""
     optimizer, loss, addends = _parts(workload)
 
     def simulate(start: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
         def goes_on(theta: jax.Array, t: jax.Array) -> jax.Array:
-            return ~(loss(theta) < workload.stop_loss) & (t < workload.steps)
+            return ~(loss(theta) < stop_loss) & (t < workload.steps)
 
         def step(batch: _Batch, _: None) -> tuple[_Batch, None]:
-            index, theta, state, g, live, steps = batch
+            number, theta, state, g, live, steps = batch
             change, state = optimizer.update(sum(g), state)
             theta = jnp.where(live, theta + change, theta)
             t = state[0].count
             g = addends(theta, jax.random.fold_in(key, t))
-            return _Batch(index, theta, state, g, live & goes_on(theta, t), steps + live), None
+            return _Batch(number, theta, state, g, live & goes_on(theta, t), steps + live), None
 
         def block(batch: _Batch) -> _Batch:
             return jax.lax.scan(step, batch, None, length=BLOCK, unroll=2)[0]
 
-        index, g = jnp.arange(start.shape[1]), addends(start, jax.random.fold_in(key, 0))
-        position, taken = start, jnp.zeros_like(index)
-        batch = _Batch(index, start, optimizer.init(start), g, goes_on(start, 0), taken)
-        for size in _stage_sizes(index.size):
+        count, zero = start.shape[1], jnp.asarray(0)
+        position, taken = start, jnp.zeros(count, dtype=jnp.int64)
+        batch = _Batch(
+            number=jnp.arange(count),
+            theta=start,
+            state=optimizer.init(start),
+            g=addends(start, jax.random.fold_in(key, zero)),
+            live=goes_on(start, zero),
+            steps=taken,
+        )
+        for size in _stage_sizes(count):
             batch = jax.lax.while_loop(lambda b, size=size: jnp.sum(b.live) > size, block, batch)
-            position = position.at[:, batch.index].set(batch.theta, mode="drop")
-            taken = taken.at[batch.index].set(batch.steps, mode="drop")
-            batch = _compacted(batch, size, empty=index.size)
+            position = position.at[:, batch.number].set(batch.theta, mode="drop")
+            taken = taken.at[batch.number].set(batch.steps, mode="drop")
+            batch = _compacted(batch, size, empty=count)
         return position, taken
 
     return simulate
@@ -230,4 +241,4 @@ def _compacted(batch: _Batch, size: int, empty: int) -> _Batch:
     kept = jnp.nonzero(batch.live, size=size, fill_value=0)[0]
     live = jnp.arange(size) < jnp.sum(batch.live)
     smaller = jax.tree.map(lambda a: a[..., kept] if a.ndim else a, batch)
-    return smaller._replace(index=jnp.where(live, smaller.index, empty), live=live)
+    return smaller._replace(number=jnp.where(live, smaller.number, empty), live=live)

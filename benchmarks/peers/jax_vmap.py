@@ -21,6 +21,8 @@ except ImportError as error:
 else:
     MISSING = None
 
+_State: TypeAlias = "tuple[jax.Array, optax.OptState]"
+_Counted: TypeAlias = "tuple[jax.Array, optax.OptState, jax.Array]"
 Trajectory: TypeAlias = "Callable[[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]"
 
 
@@ -51,8 +53,11 @@ def prepare(workload: Workload, threads: int) -> Run:
         Takes nothing and returns the `Outcome`.
     """
     jax.config.update("jax_enable_x64", True)
-    form = _fixed_steps if workload.stop_loss is None else _until_stopped
-    simulate = jax.jit(jax.vmap(form(workload)))
+    if workload.stop_loss is None:
+        trajectory = _fixed_steps(workload)
+    else:
+        trajectory = _until_stopped(workload, workload.stop_loss)
+    simulate = jax.jit(jax.vmap(trajectory))
     starts = jnp.asarray(workload.starts)
     keys = jax.random.split(jax.random.key(workload.seed), len(starts))
 
@@ -82,11 +87,11 @@ def _optimizer(workload: Workload) -> "optax.GradientTransformation":
     )
 
 
-def _update(workload: Workload) -> "Callable[..., tuple[jax.Array, optax.OptState]]":
+def _update(workload: Workload) -> "Callable[..., _State]":
     """Make the function that takes one step."""
     optimizer, gradient = _optimizer(workload), jax.grad(LANDSCAPES[workload.landscape])
 
-    def update(theta, state, key, t):
+    def update(theta: jax.Array, state: optax.OptState, key: jax.Array, t: jax.Array) -> _State:
         g = gradient(theta)
         if workload.noise_scale:
             g += workload.noise_scale * jax.random.normal(jax.random.fold_in(key, t), g.shape)
@@ -101,7 +106,7 @@ def _fixed_steps(workload: Workload) -> Trajectory:
     optimizer, update = _optimizer(workload), _update(workload)
 
     def trajectory(start: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def step(carry, t):
+        def step(carry: _State, t: jax.Array) -> tuple[_State, None]:
             return update(*carry, key, t), None
 
         first = start, optimizer.init(start)
@@ -111,21 +116,22 @@ def _fixed_steps(workload: Workload) -> Trajectory:
     return trajectory
 
 
-def _until_stopped(workload: Workload) -> Trajectory:
+def _until_stopped(workload: Workload, stop_loss: float) -> Trajectory:
     """Make the trajectory that ends at the stopping loss."""
     optimizer, update = _optimizer(workload), _update(workload)
     loss = LANDSCAPES[workload.landscape]
 
     def trajectory(start: jax.Array, key: jax.Array) -> tuple[jax.Array, jax.Array]:
-        def goes_on(carry):
+        def goes_on(carry: _Counted) -> jax.Array:
             theta, _, t = carry
-            return (t < workload.steps) & ~(loss(theta) < workload.stop_loss)
+            return (t < workload.steps) & ~(loss(theta) < stop_loss)
 
-        def step(carry):
+        def step(carry: _Counted) -> _Counted:
             theta, state, t = carry
             return *update(theta, state, key, t), t + 1
 
-        theta, _, t = jax.lax.while_loop(goes_on, step, (start, optimizer.init(start), 0))
+        first = start, optimizer.init(start), jnp.asarray(0)
+        theta, _, t = jax.lax.while_loop(goes_on, step, first)
         return theta, t
 
     return trajectory

@@ -2,6 +2,11 @@
 
 ``error_model="numpy"`` and multiplying by reciprocal bias corrections were tried and change its
 speed by less than a tenth.
+
+numba starts its own threads and does not bind them. Where the scheduler leaves threads that were
+woken together on one core, set ``OMP_PROC_BIND=true`` in the environment, for every program that
+runs on numba's OpenMP layer, and measure each in a process of its own, because the main thread is
+bound as well.
 """
 
 from collections.abc import Callable
@@ -11,7 +16,7 @@ from typing import Any, TypeAlias
 import numba
 import numpy as np
 
-from . import FloatArray, Outcome, Run, Workload
+from . import FloatArray, IntArray, Outcome, Run, Workload
 
 ValueAndGradient: TypeAlias = Callable[[FloatArray, FloatArray], float]
 
@@ -95,7 +100,17 @@ def _compile(value_and_gradient: ValueAndGradient, noisy: bool) -> Callable[...,
     """Compile the loop over trajectories for one landscape, with or without noise."""
 
     @numba.njit(parallel=True, cache=False)
-    def simulate(starts, steps, lr, beta1, beta2, epsilon, stop_loss, noise_scale, seed):
+    def simulate(
+        starts: FloatArray,
+        steps: int,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        epsilon: float,
+        stop_loss: float,
+        noise_scale: float,
+        seed: int,
+    ) -> tuple[FloatArray, IntArray]:
         count, dim = starts.shape
         position = starts.copy()
         taken = np.full(count, steps)

@@ -1,7 +1,8 @@
 """Peer: NumPy, every operation vectorised over the trajectories.
 
-The coordinates are rows, ``theta`` has shape (dim, count), so that all operations run over contiguous
-memory, in place or into two scratch arrays. NumPy uses one thread for this, whatever is asked for.
+The coordinates are rows, ``theta`` has shape (dim, count), so that all operations run over
+contiguous memory, in place where that is simple. NumPy uses one thread for this, whatever is asked
+for.
 """
 
 from dataclasses import replace
@@ -10,9 +11,11 @@ import numpy as np
 
 from . import FloatArray, Outcome, Run, Workload
 
-
 COMPACTION_INTERVAL = 64
-"""Steps between two removals of the trajectories that stopped: 2.4 times as fast as at every step."""
+"""Steps between two removals of the trajectories that stopped.
+
+With a removal at every step in which one stopped, the work takes 2.4 times as long.
+"""
 
 
 def available() -> str | None:

@@ -132,7 +132,6 @@ def run(
         _using_threads(threads),
         _Interrupt() as interrupt,
         _Progress(plan, progress) as bar,
-        np.errstate(all="ignore"),  # plain-Python kernels meet inf and NaN on purpose
     ):
         driver = _Driver(plan, out, threads, geometry or Geometry(), interrupt, bar)
         driver.run()
@@ -446,9 +445,28 @@ def _using_threads(threads: int) -> Iterator[None]:
     if contracts.forked() or not contracts.JIT:
         yield  # the loop runs on one thread there
         return
-    before = numba.get_num_threads()
+    before = _start_pool()
     numba.set_num_threads(threads)
     try:
         yield
     finally:
         numba.set_num_threads(before)
+
+
+def _start_pool() -> int:
+    """Start Numba's threads if they have not started; return the number in use.
+
+    Threads that wait at the end of an epoch are told to sleep.  Where they spin, as GNU
+    OpenMP's do if nobody says otherwise, they take the processor from whatever else runs
+    on it, their own siblings included: on a busy machine two threads were then slower than
+    one.  OpenMP reads the wish when its library is loaded, so it need not stay in the
+    environment.
+    """
+    wish = "OMP_WAIT_POLICY"
+    if wish in os.environ:
+        return int(numba.get_num_threads())
+    os.environ[wish] = "PASSIVE"
+    try:
+        return int(numba.get_num_threads())
+    finally:
+        del os.environ[wish]

@@ -31,6 +31,7 @@ from fastdescent.contracts import (
     kernel,
     lane_function,
     pointer_type,
+    routine,
 )
 from fastdescent.parts import FloatArray, IntArray
 
@@ -127,7 +128,7 @@ def no_stage(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int)
     """Stand in for an absent noise or transform; never called."""
 
 
-@lane_function
+@routine
 def _norm(rows: Rows, dim: int, lane: int) -> float:
     total = 0.0
     for i in range(dim):
@@ -178,7 +179,7 @@ def _sum_squares(rows: Rows, dim: int, square: Row) -> None:
             square[lane] += row[lane] * row[lane]
 
 
-@lane_function
+@routine
 def _finish(
     lane: int, status: int, step: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any
 ) -> None:
@@ -194,7 +195,7 @@ def _finish(
     book[ALIVE, lane] = 0
 
 
-@lane_function
+@routine
 def _look(
     lane: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, book: Indices, shared: Any
 ) -> int:
@@ -210,7 +211,7 @@ def _look(
     return RUNNING
 
 
-@lane_function
+@routine
 def _note_hits(
     lane: int, step: int, loss: Row, limits: Rows, book: Indices, shared: Any, out: Any
 ) -> None:
@@ -229,7 +230,7 @@ def _note_hits(
         limits[EVENT, lane] = max(limits[STOP, lane], floor + shared.targets[next_target])
 
 
-@lane_function
+@routine
 def _retire(
     step: int,
     theta: Rows,
@@ -254,7 +255,7 @@ def _retire(
     return retired
 
 
-@lane_function
+@routine
 def _close(
     status: int, step: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any
 ) -> None:
@@ -264,7 +265,7 @@ def _close(
             _finish(lane, status, step, theta, loss, grad, book, out)
 
 
-@lane_function
+@routine
 def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any) -> None:
     """Write the running lanes' states to their paths, if `place` is one there."""
     dim, lanes = theta.shape
@@ -279,14 +280,14 @@ def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: 
             out.path_gradient_norm[number, place] = _norm(grad, dim, lane)
 
 
-@lane_function
+@routine
 def _copy(source: Rows, target: Rows) -> None:
     for j in range(source.shape[0]):
         for lane in range(source.shape[1]):
             target[j, lane] = source[j, lane]
 
 
-@lane_function
+@routine
 def _scale(hyper: Rows, rows: Any, factors: Rows, k: int, scaled: Rows) -> None:
     """Multiply the scheduled hyper-parameters by their factors at the k-th step."""
     for j in range(rows.shape[0]):
@@ -295,7 +296,7 @@ def _scale(hyper: Rows, rows: Any, factors: Rows, k: int, scaled: Rows) -> None:
             target[lane] = source[lane] * factor
 
 
-@lane_function
+@routine
 def _perturb(
     stage0: Any,
     stage1: Any,

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastdescent import memory
 from fastdescent import starts as starting
 from fastdescent.contracts import Kernel
-from fastdescent.engine import memory
 from fastdescent.engine.loop import MAX_STAGES, Outcome
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
@@ -71,6 +71,8 @@ class Plan:
         _check_part("noise", noise, Noise, "Gaussian(scale=0.1)", optional=True)
         _check_part("stop", stop, Stop, "Stop(loss=1e-8)", optional=True)
         _check_part("record", record, Record, "record.every(10)", optional=True)
+        if noise is not None:
+            noise.require_dim(landscape.dim)
         transforms = (transforms,) if isinstance(transforms, Transform) else tuple(transforms)
         for transform in transforms:
             _check_part("transforms", transform, Transform, "[ClipByNorm(1.0)]")

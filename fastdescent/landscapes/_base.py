@@ -124,8 +124,7 @@ class Landscape(Part):
         loss = np.empty(len(points))
         grad = np.empty((self.dim + self.workspace, len(points)))
         batch = np.zeros((0, len(points)), dtype=np.int64)
-        with np.errstate(all="ignore"):  # plain-Python kernels meet inf and NaN on purpose
-            self.kernel(theta, self._params(len(points)), self.data(), batch, loss, grad)
+        self.kernel(theta, self._params(len(points)), self.data(), batch, loss, grad)
         return loss, np.ascontiguousarray(grad[: self.dim].T)
 
     def _evaluate_hessian(self, points: FloatArray) -> FloatArray:
@@ -135,8 +134,7 @@ class Landscape(Part):
             )
         theta = np.ascontiguousarray(points.T)
         hess = np.empty((self.dim, self.dim, len(points)))
-        with np.errstate(all="ignore"):
-            self.hessian_kernel(theta, self._params(len(points)), self.data(), hess)
+        self.hessian_kernel(theta, self._params(len(points)), self.data(), hess)
         return np.ascontiguousarray(np.moveaxis(hess, 2, 0))
 
     def _params(self, lanes: int) -> FloatArray:

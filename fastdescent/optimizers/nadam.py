@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from typing import ClassVar, TypeAlias
+from typing import ClassVar
 
 import numpy as np
 
@@ -18,92 +17,47 @@ __all__ = ["Nadam"]
 
 _LOG_096 = math.log(0.96)
 
-_Weights: TypeAlias = Callable[[float, float, float, int], tuple[float, float, float]]
 
-
-# Every variant's numerator is a sum c_m m_t + c_g g_t.  From the running product of the
-# momenta, mu_t and mu_{t+1}, these functions return (next product, c_m, c_g); t is the step.
-
-
-@lane_function
-def _momentum(beta1: float, decay: float, t: int) -> float:
-    return beta1 * (1.0 - 0.5 * exp(_LOG_096 * (t * decay)))
+# Every variant's numerator is a sum c_m m_t + c_g g_t.  The rows after the moments are the
+# running product of the momenta, beta2^t, and as workspace c_m, c_g and 1 / sqrt(c_2).
 
 
 @lane_function
-def _correct_next(
-    product: float, mu: float, following: float, t: int
-) -> tuple[float, float, float]:
-    product = next_power(product, mu)
-    return product, following / (1.0 - product * following), (1.0 - mu) / (1.0 - product)
-
-
-@lane_function
-def _correct_now(product: float, mu: float, following: float, t: int) -> tuple[float, float, float]:
-    product = next_power(product, mu)
-    return product, following / (1.0 - product), (1.0 - mu) / (1.0 - product)
-
-
-@lane_function
-def _correct_previous(
-    product: float, mu: float, following: float, t: int
-) -> tuple[float, float, float]:
-    # mu m_{t-1} = m_t - (1 - mu) g_t; the mean before the first step is 0.
-    previous = 0.0 if t == 1 else 1.0 / (1.0 - product)
-    product = next_power(product, mu)
-    return product, previous, (1.0 - mu) * (1.0 / (1.0 - product) - previous)
-
-
-@lane_function
-def _agree(rows: Rows, hyper: Rows) -> bool:
-    """Return whether all that the weights depend on is the same in every lane."""
-    beta1, beta2, decay, power1, power2 = hyper[1], hyper[2], hyper[4], rows[0], rows[1]
-    differing = 0
-    for lane in range(beta1.shape[0]):
-        betas = (beta1[lane] != beta1[0]) | (beta2[lane] != beta2[0]) | (decay[lane] != decay[0])
-        powers = (power1[lane] != power1[0]) | (power2[lane] != power2[0])
-        differing |= betas | powers
-    return differing == 0
-
-
-@lane_function
-def _weigh(weights: _Weights, warming: bool, rows: Rows, hyper: Rows, step: int) -> None:
-    """Advance both powers and write c_m, c_g and 1 / sqrt(1 - beta2^t) to the last rows."""
+def _begin(rows: Rows, hyper: Rows, step: int) -> int:
+    """Advance beta2^t; return how many lanes to compute: 1 where all lanes agree."""
     beta1, beta2, decay = hyper[1], hyper[2], hyper[4]
-    power1, power2, on_mean, on_gradient, scale = rows[0], rows[1], rows[2], rows[3], rows[4]
-    lanes = power1.shape[0]
+    power1, power2, scale = rows[0], rows[1], rows[4]
     if step == 1:
         power1[:] = 1.0
         power2[:] = 1.0
-    shared = _agree(rows, hyper)
-    for lane in range(1 if shared else lanes):
-        mu, following = beta1[lane], beta1[lane]
-        on_mean[lane] = _momentum(mu, decay[lane], step) if warming else mu
-        on_gradient[lane] = _momentum(following, decay[lane], step + 1) if warming else following
-    for lane in range(1 if shared else lanes):
-        power1[lane], on_mean[lane], on_gradient[lane] = weights(
-            power1[lane], on_mean[lane], on_gradient[lane], step
-        )
-    for lane in range(1 if shared else lanes):
+    differing = 0
+    for lane in range(power1.shape[0]):
+        betas = (beta1[lane] != beta1[0]) | (beta2[lane] != beta2[0]) | (decay[lane] != decay[0])
+        powers = (power1[lane] != power1[0]) | (power2[lane] != power2[0])
+        differing |= betas | powers
+    count = power1.shape[0] if differing != 0 else 1
+    for lane in range(count):
         power2[lane] = next_power(power2[lane], beta2[lane])
         scale[lane] = 1.0 / np.sqrt(1.0 - power2[lane])
-    if shared:
-        product, power, root = power1[0], power2[0], scale[0]
-        of_mean, of_gradient = on_mean[0], on_gradient[0]
-        for lane in range(lanes):
-            power1[lane], power2[lane], scale[lane] = product, power, root
-            on_mean[lane], on_gradient[lane] = of_mean, of_gradient
+    return count
 
 
 @lane_function
-def _descend(theta: Rows, grad: Rows, state: Rows, hyper: Rows) -> None:
-    """Take the step once the weights are in the state's last rows."""
-    dim = theta.shape[0]
+def _descend(theta: Rows, grad: Rows, state: Rows, hyper: Rows, count: int) -> None:
+    """Copy lane 0's corrections where they are shared, then take the step."""
+    dim, lanes = theta.shape
     learning_rate, beta1, beta2, epsilon = hyper[0], hyper[1], hyper[2], hyper[3]
+    power1, power2 = state[2 * dim], state[2 * dim + 1]
     on_mean, on_gradient, scale = state[2 * dim + 2], state[2 * dim + 3], state[2 * dim + 4]
+    product, power, root = power1[0], power2[0], scale[0]
+    of_mean, of_gradient = on_mean[0], on_gradient[0]
+    if count == 1:
+        for lane in range(lanes):
+            power1[lane], power2[lane], scale[lane] = product, power, root
+            on_mean[lane], on_gradient[lane] = of_mean, of_gradient
     for i in range(dim):
         x, g, m, v = theta[i], grad[i], state[i], state[dim + i]
-        for lane in range(theta.shape[1]):
+        for lane in range(lanes):
             mean = beta1[lane] * m[lane] + (1.0 - beta1[lane]) * g[lane]
             square = beta2[lane] * v[lane] + (1.0 - beta2[lane]) * (g[lane] * g[lane])
             move = on_mean[lane] * mean + on_gradient[lane] * g[lane]
@@ -114,29 +68,59 @@ def _descend(theta: Rows, grad: Rows, state: Rows, hyper: Rows) -> None:
 @kernel("update")
 def dozat(theta: Rows, grad: Rows, loss: Row, state: Rows, hyper: Rows, step: int) -> None:
     """Weigh with Dozat's schedule of the momentum."""
-    _weigh(_correct_next, True, state[2 * theta.shape[0] :], hyper, step)
-    _descend(theta, grad, state, hyper)
+    rows, beta1, decay = state[2 * theta.shape[0] :], hyper[1], hyper[4]
+    product, on_mean, on_gradient = rows[0], rows[2], rows[3]
+    count = _begin(rows, hyper, step)
+    for lane in range(count):
+        # mu_t and mu_{t+1}, in a loop of their own: with the divisions it would not vectorise.
+        on_gradient[lane] = beta1[lane] * (1.0 - 0.5 * exp(_LOG_096 * (step * decay[lane])))
+        on_mean[lane] = beta1[lane] * (1.0 - 0.5 * exp(_LOG_096 * ((step + 1) * decay[lane])))
+    for lane in range(count):
+        product[lane] = next_power(product[lane], on_gradient[lane])
+        on_gradient[lane] = (1.0 - on_gradient[lane]) / (1.0 - product[lane])
+        on_mean[lane] = on_mean[lane] / (1.0 - product[lane] * on_mean[lane])
+    _descend(theta, grad, state, hyper, count)
 
 
 @kernel("update")
 def ruder(theta: Rows, grad: Rows, loss: Row, state: Rows, hyper: Rows, step: int) -> None:
     """Weigh with a constant momentum, the mean corrected for step t."""
-    _weigh(_correct_now, False, state[2 * theta.shape[0] :], hyper, step)
-    _descend(theta, grad, state, hyper)
+    rows, beta1 = state[2 * theta.shape[0] :], hyper[1]
+    power, on_mean, on_gradient = rows[0], rows[2], rows[3]
+    count = _begin(rows, hyper, step)
+    for lane in range(count):
+        power[lane] = next_power(power[lane], beta1[lane])
+        on_mean[lane] = beta1[lane] / (1.0 - power[lane])
+        on_gradient[lane] = (1.0 - beta1[lane]) / (1.0 - power[lane])
+    _descend(theta, grad, state, hyper, count)
 
 
 @kernel("update")
 def constant(theta: Rows, grad: Rows, loss: Row, state: Rows, hyper: Rows, step: int) -> None:
     """Weigh with a constant momentum, the mean corrected for step t + 1."""
-    _weigh(_correct_next, False, state[2 * theta.shape[0] :], hyper, step)
-    _descend(theta, grad, state, hyper)
+    rows, beta1 = state[2 * theta.shape[0] :], hyper[1]
+    power, on_mean, on_gradient = rows[0], rows[2], rows[3]
+    count = _begin(rows, hyper, step)
+    for lane in range(count):
+        power[lane] = next_power(power[lane], beta1[lane])
+        on_mean[lane] = beta1[lane] / (1.0 - power[lane] * beta1[lane])
+        on_gradient[lane] = (1.0 - beta1[lane]) / (1.0 - power[lane])
+    _descend(theta, grad, state, hyper, count)
 
 
 @kernel("update")
 def text(theta: Rows, grad: Rows, loss: Row, state: Rows, hyper: Rows, step: int) -> None:
     """Weigh with the corrected mean of the step before."""
-    _weigh(_correct_previous, False, state[2 * theta.shape[0] :], hyper, step)
-    _descend(theta, grad, state, hyper)
+    rows, beta1 = state[2 * theta.shape[0] :], hyper[1]
+    power, on_mean, on_gradient = rows[0], rows[2], rows[3]
+    count = _begin(rows, hyper, step)
+    for lane in range(count):
+        # beta1 m_{t-1} = m_t - (1 - beta1) g_t; the mean before the first step is 0.
+        before = 0.0 if step == 1 else 1.0 / (1.0 - power[lane])
+        power[lane] = next_power(power[lane], beta1[lane])
+        on_mean[lane] = before
+        on_gradient[lane] = (1.0 - beta1[lane]) * (1.0 / (1.0 - power[lane]) - before)
+    _descend(theta, grad, state, hyper, count)
 
 
 class Nadam(Optimizer):

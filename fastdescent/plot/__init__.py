@@ -3,6 +3,8 @@
 Every figure takes a result of `fastdescent.simulate`, or a mapping from labels to results
 where comparing makes sense, and draws on `ax` or on axes of a new figure.  A swept
 hyper-parameter makes one curve per value.  Nothing is shown, saved or changed globally.
+Legends lie below their axes: make a figure for axes of your own with
+``layout="constrained"``, which gives them room.
 
 Examples
 --------

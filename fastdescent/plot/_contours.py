@@ -26,6 +26,7 @@ from fastdescent.plot._curves import (
 )
 from fastdescent.plot._paths import Path, field_of, inside, paths_of, view_of
 from fastdescent.plot._style import (
+    annotate,
     field_colours,
     legend_below,
     log_ticks,
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["MARKS", "contours", "end_entries"]
 
 _NODES = 301
+_ONE_DIMENSION = {"x": r"$\theta$", "y": "loss"}
 #: Kind of critical point: marker, colour, what the legend calls it.
 MARKS = {
     "global": ("*", "#F0E442", "global minimum"),
@@ -135,7 +137,8 @@ def contours(
         _field(ax, landscape, ends, minimum, levels)
     _lines(ax, curves, paths)
     marks = _marks(ax, landscape, ends, critical_points)
-    ax.set_title(title(results, [len(some) for some in paths]))
+    axes = {"x": r"$\theta_1$", "y": r"$\theta_2$"} if landscape.dim == 2 else _ONE_DIMENSION
+    annotate(ax, title(results, [len(some) for some in paths]), own=own, **axes)
     if legend:
         lines = [curve.entry() for curve in curves if len(curves) > 1]
         legend_below(ax, [*lines, *end_entries(paths, ends), *marks], grow=own)
@@ -155,6 +158,9 @@ def _field(
     logarithmic = minimum is not None and lines[0] > 0.0
     norm = (LogNorm if logarithmic else Normalize)(lines[0], lines[-1])
     colours = field_colours()
+    if logarithmic:  # nodes at the minimum lie below the lowest contour, wherever zero is
+        above = np.maximum(above, 1e-3 * lines[0])
+    above = np.ma.masked_invalid(above)
     filled = ax.contourf(x, y, above, lines, norm=norm, cmap=colours, extend="both")
     ax.contour(x, y, above, lines, colors="0.25", linewidths=0.35, alpha=0.6)
     bar = ax.figure.colorbar(filled, ax=ax, pad=0.02, aspect=28)
@@ -163,7 +169,7 @@ def _field(
         log_ticks(bar.ax.yaxis, lines[0], lines[-1])
     else:
         bar.set_ticks(MaxNLocator(6).tick_values(lines[0], lines[-1]))
-    ax.set(xlim=view[0], ylim=view[1], xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
+    ax.set(xlim=view[0], ylim=view[1])
     # Equal units make gradients cross contours at right angles; not where it makes a slit.
     width, height = np.ptp(view, axis=1)
     if 0.4 <= width / height <= 2.5:
@@ -193,7 +199,7 @@ def _levels(above: FloatArray, known: bool, levels: int | Sequence[float]) -> Fl
 def _curve(ax: Axes, landscape: Landscape, view: FloatArray) -> None:
     x = np.linspace(view[0, 0], view[0, 1], 1001)
     ax.plot(x, landscape.value(x[:, None]), color="0.45", linewidth=2.0, zorder=1)
-    ax.set(xlim=view[0], xlabel=r"$\theta$", ylabel="loss")
+    ax.set_xlim(view[0])
     ax.set_ylim(*ax.get_ylim())  # trajectories that leave it do not change it
 
 

@@ -195,7 +195,7 @@ def common_landscape(curves: Sequence[Curve]) -> Landscape:
 def minimum_of(ds: xr.Dataset) -> float | None:
     """Return the known minimum of the landscape of one curve; None if it is not known."""
     known = ds.attrs.get("minimum", "unknown")
-    if known != "unknown":
+    if not isinstance(known, str):
         return float(known)
     try:
         return landscape_at(ds).minimum

@@ -29,7 +29,15 @@ from fastdescent.plot._curves import (
     target_text,
     words,
 )
-from fastdescent.plot._style import GREY, count_axis, legend_below, log_ticks, new_axes, styled
+from fastdescent.plot._style import (
+    GREY,
+    annotate,
+    count_axis,
+    legend_below,
+    log_ticks,
+    new_axes,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -126,7 +134,7 @@ def heatmap(
     ax.set_yscale("log" if up.kind == "log" else "linear")
     across.apply(ax.xaxis, 7)
     up.apply(ax.yaxis, 12)
-    ax.set(xlabel=words(x), ylabel=words(y), title=_title(ds, value, target))
+    annotate(ax, _title(ds, value, target), own=own, x=words(x), y=words(y))
     extend = "min" if cells.min() < mesh.get_clim()[0] else "neither"
     bar = ax.figure.colorbar(mesh, ax=ax, pad=0.02, aspect=28, extend=extend)
     bar.set_label(statistic.label)

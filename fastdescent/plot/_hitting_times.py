@@ -20,7 +20,7 @@ from fastdescent.plot._curves import (
     target_text,
     title,
 )
-from fastdescent.plot._style import MOST_BANDS, legend_below, new_axes, percent, styled
+from fastdescent.plot._style import MOST_BANDS, annotate, legend_below, new_axes, percent, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -106,8 +106,8 @@ def hitting_times(
             banded = True
     ax.set_xscale("log")
     ax.set(xlim=(left, max(last, 2 * left)), ylim=(-0.02, 1.02))
-    ax.set(xlabel="steps (updates)", ylabel="fraction of trajectories that hit")
-    ax.set_title(f"{title(results)}\n{target_text(curves[0].ds, target)}")
+    text = f"{title(results)}\n{target_text(curves[0].ds, target)}"
+    annotate(ax, text, own=own, x="steps (updates)", y="fraction of trajectories that hit")
     if not any((hit >= 0).any() for hit in times):
         place: dict[str, Any] = {"transform": ax.transAxes, "ha": "center", "va": "center"}
         ax.text(0.5, 0.5, f"no trajectory hit the target\nwithin {last:,} steps", **place)

@@ -22,7 +22,15 @@ from fastdescent.plot._curves import (
     needs,
     title,
 )
-from fastdescent.plot._style import MOST_BANDS, count_axis, legend_below, new_axes, percent, styled
+from fastdescent.plot._style import (
+    MOST_BANDS,
+    annotate,
+    count_axis,
+    legend_below,
+    new_axes,
+    percent,
+    styled,
+)
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -103,8 +111,8 @@ def losses(
     beyond = 10.0 * max(map(abs, ax.get_ylim()))  # where infinity is drawn: off the axis
     for curve, (steps, quantiles) in zip(curves, spread, strict=True):
         _draw(ax, curve, steps, np.minimum(quantiles, beyond), bands)
-    ax.set(xlabel="steps (updates)", ylabel="loss above the minimum" if known else "loss")
-    ax.set_title(title(results))
+    height = "loss above the minimum" if known else "loss"
+    annotate(ax, title(results), own=own, x="steps (updates)", y=height)
     if legend:
         legend_below(ax, [*map(_entry, curves), *explained(bands)], grow=own)
     return ax

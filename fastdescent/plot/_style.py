@@ -22,6 +22,7 @@ __all__ = [
     "GREY",
     "MOST_BANDS",
     "MOST_CURVES",
+    "annotate",
     "colour",
     "count_axis",
     "field_colours",
@@ -179,6 +180,34 @@ def number(value: float, digits: int = 4) -> str:
     text = f"{value:.{digits}g}"
     mantissa, e, exponent = text.partition("e")
     return f"{mantissa}e{int(exponent)}" if e else text
+
+
+def annotate(ax: Axes, title: str, *, own: bool, **labels: str) -> None:
+    """Write title and axis labels, and tick labels in the same style, also on given axes.
+
+    Parameters
+    ----------
+    ax : matplotlib.axes.Axes
+        The axes.
+    title : str
+        The title; it is broken after its first colon where it is wider than its place.
+    own : bool
+        Whether the axes have the whole figure.
+    **labels : str
+        The labels of the axes ``x``, ``y`` and ``z``.
+    """
+    figure = ax.get_figure(root=True)
+    assert figure is not None
+    share = 0.97 if own else 1.1 * ax.get_position(original=True).width
+    place = share * figure.get_figwidth()
+    size = _STYLE["axes.titlesize"]
+    width = TextPath((0.0, 0.0), title.partition("\n")[0], size=size).get_extents().width
+    ax.set_title(title.replace(": ", "\n", 1) if width > 72.0 * place else title)
+    for name, text in labels.items():
+        axis = getattr(ax, f"{name}axis")
+        axis.set_label_text(text, fontsize=_STYLE["axes.labelsize"])
+        axis.set_tick_params(which="both", labelsize=_STYLE["xtick.labelsize"])
+        axis.get_offset_text().set_size(_STYLE["xtick.labelsize"])
 
 
 def percent(count: int, total: int) -> str:

@@ -21,7 +21,7 @@ from fastdescent.plot._curves import (
     title,
 )
 from fastdescent.plot._paths import Field, Path, field_of, inside, paths_of, view_of
-from fastdescent.plot._style import field_colours, legend_below, new_axes, styled
+from fastdescent.plot._style import annotate, field_colours, legend_below, new_axes, styled
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
@@ -113,9 +113,10 @@ def surface(
     marks = []
     if landscape.minima is not None:
         marks = _minima(ax, landscape.minima, ends, height.at(landscape.value(landscape.minima)))
-    ax.set(xlim=ends[0], ylim=ends[1], xlabel=r"$\theta_1$", ylabel=r"$\theta_2$")
-    ax.set_zlabel("loss" if minimum is None else "loss above the minimum")
-    ax.set_title(title(results, [len(some) for some in paths]))
+    ax.set(xlim=ends[0], ylim=ends[1])
+    axes = {"x": r"$\theta_1$", "y": r"$\theta_2$"}
+    axes["z"] = "loss" if minimum is None else "loss above the minimum"
+    annotate(ax, title(results, [len(some) for some in paths]), own=own, **axes)
     if legend:
         lines = [curve.entry() for curve in curves if len(curves) > 1]
         legend_below(ax, [*lines, *end_entries(paths, ends), *marks], grow=own)
@@ -195,5 +196,5 @@ def _minima(ax: Axes3D, minima: FloatArray, view: FloatArray, z: FloatArray) -> 
     marker, face, name = MARKS["global"]
     x, y = minima[seen].T
     return ax.plot(
-        x, y, z[inside], marker, ms=11, mfc=face, mec="black", mew=0.8, zorder=4, label=name
+        x, y, z[seen], marker, ms=11, mfc=face, mec="black", mew=0.8, zorder=4, label=name
     )
