@@ -475,7 +475,8 @@ def count_landscape(landscape: Landscape) -> Counts:
         theta = np.random.default_rng(1).uniform(low, high, (lanes, dim)).T
         params = columns(landscape.base_values().values(), lanes)
         batch = np.zeros((0, lanes), dtype=np.int64)
-        return [theta, params, _Shared(landscape.data()), batch, np.ones(lanes), np.ones((rows, lanes))]
+        loss, grad = np.ones(lanes), np.ones((rows, lanes))
+        return [theta, params, _Shared(landscape.data()), batch, loss, grad]
 
     return _count(landscape.kernel, make, [])
 

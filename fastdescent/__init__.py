@@ -5,31 +5,69 @@ and returns an `xarray.Dataset`.  The parts that it is given are found in `lands
 `optimizers`, `schedules`, `noise`, `transforms`, `starts` and `record`.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from fastdescent import landscapes, noise, optimizers, record, schedules, starts, transforms
 from fastdescent.contracts import kernel, lane_function
+from fastdescent.engine.compilation import compile_all
 from fastdescent.engine.simulate import simulate
 from fastdescent.landscapes import Landscape
 from fastdescent.optimizers import Optimizer
-from fastdescent.parts import Values, option, parameter
+from fastdescent.parts import Range, Values, option, parameter
 from fastdescent.stopping import Stop
 from fastdescent.version import __version__
+
+if TYPE_CHECKING:
+    from fastdescent import plot, statistics
+    from fastdescent.storage import load, save
+    from fastdescent.studies import Study
 
 __all__ = [
     "Landscape",
     "Optimizer",
+    "Range",
     "Stop",
+    "Study",
     "Values",
     "__version__",
+    "compile_all",
     "kernel",
     "landscapes",
     "lane_function",
+    "load",
     "noise",
     "optimizers",
     "option",
     "parameter",
+    "plot",
     "record",
+    "save",
     "schedules",
     "simulate",
     "starts",
+    "statistics",
     "transforms",
 ]
+
+# Imported when first asked for: matplotlib, xarray and SciPy take longer to import than
+# everything else together.
+_LAZY = {
+    "plot": ("fastdescent.plot", None),
+    "statistics": ("fastdescent.statistics", None),
+    "load": ("fastdescent.storage", "load"),
+    "save": ("fastdescent.storage", "save"),
+    "Study": ("fastdescent.studies", "Study"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    module, attribute = _LAZY[name]
+    found = import_module(module)
+    return found if attribute is None else getattr(found, attribute)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -151,6 +151,13 @@ class Part:
         """Return the names of the parameters, in the order of the kernel's rows."""
         return tuple(field.name for field in cls._fields() if "range" in field.metadata)
 
+    @classmethod
+    def range_of(cls, name: str) -> Range:
+        """Return the allowed range of a parameter."""
+        (field,) = [field for field in cls._fields() if field.name == name]
+        allowed: Range = field.metadata["range"]
+        return allowed
+
     def axes(self) -> dict[str, tuple[float, ...]]:
         """Return the parameters that were given as sequences, in the order written.
 

@@ -299,3 +299,46 @@ def test_results_carry_their_study():
     assert ds.attrs["seed"] == "42"
     assert ds.attrs["trajectory_steps"] == int(ds.steps.sum())
     assert "numba" in ds.attrs["versions"]
+
+
+def test_a_schedule_that_leaves_the_range_is_refused():
+    grows = fd.schedules.Function(base=0.9, function=lambda t: 1.0 + 0.01 * t)
+    with pytest.raises(InvalidValueError, match=r"Adam.beta1: .* it gives 1\.\d+ at step 99"):
+        study(rule=fd.optimizers.Adam(beta1=grows), steps=100)
+
+
+def test_a_scheduled_and_swept_rate_equals_a_naive_loop():
+    """Rate base * 1/(1 + t): the kernel sees base times the factor, rounded once."""
+    landscape = fd.landscapes.Rosenbrock()
+    schedule = fd.schedules.InverseTime(base=[1e-3, 2e-3], decay=1.0)
+    ds = fd.simulate(
+        landscape,
+        fd.optimizers.GradientDescent(schedule),
+        starts=[[0.5, -0.5]],
+        steps=30,
+        geometry=Geometry(epoch=7),
+    )
+    assert ds.position.dims == ("learning_rate", "start", "coordinate")
+    for i, base in enumerate([1e-3, 2e-3]):
+        theta = np.array([0.5, -0.5])
+        for t in range(30):
+            theta -= (base * schedule.factor(np.array([t]))[0]) * landscape.gradient(theta)
+        np.testing.assert_array_equal(ds.position.values[i, 0], theta)
+
+
+def test_the_gradient_pipeline_is_noise_then_transforms_in_order():
+    landscape = fd.landscapes.Bowl(dim=1)
+    clip, decay = fd.transforms.ClipByValue(0.1), fd.transforms.CoupledL2(1.0)
+
+    def step(*transforms):
+        return fd.simulate(
+            landscape,
+            fd.optimizers.GradientDescent(1.0),
+            starts=[[2.0]],
+            steps=1,
+            transforms=transforms,
+        ).position.item()
+
+    # g = 2 at theta = 2: clipped first 0.1 + 2, decayed first min(2 + 2, 0.1).
+    assert step(clip, decay) == 2.0 - 2.1
+    assert step(decay, clip) == 1.9

@@ -250,7 +250,8 @@ class _Driver:
             target = _aligned((index.shape[0], source.shape[1], index.shape[1]))
             self._call(loop.pack, source, index, target)
             packed.append(target.view(array.dtype))
-        compacted = Lanes(*packed, self._work(*index.shape))
+        packed.append(self._work(*index.shape))
+        compacted = Lanes(*packed)
         compacted.book[:, loop.ALIVE] = alive
         return compacted
 

@@ -73,6 +73,8 @@ class Plan:
         _check_part("record", record, Record, "record.every(10)", optional=True)
         if noise is not None:
             noise.require_dim(landscape.dim)
+        steps = _integer("steps", steps, 1, 2**32 - 1)
+        _check_schedules(optimizer, steps)
         transforms = (transforms,) if isinstance(transforms, Transform) else tuple(transforms)
         for transform in transforms:
             _check_part("transforms", transform, Transform, "[ClipByNorm(1.0)]")
@@ -84,7 +86,7 @@ class Plan:
             landscape,
             optimizer,
             starts,
-            _integer("steps", steps, 1, 2**32 - 1),
+            steps,
             _integer("seeds", seeds, 1, 2**32 - 1),
             _integer("seed", seed, 0, 2**64 - 1),
             noise,
@@ -265,6 +267,24 @@ def _check_part(
         )
     if not isinstance(value, kind):
         raise InvalidValueError(name, value, f"a {kind.kind}, such as {example}")
+
+
+def _check_schedules(optimizer: Optimizer, steps: int) -> None:
+    """Refuse a schedule that leaves its hyper-parameter's range, at up to 10 001 steps."""
+    at = np.unique(np.linspace(0, steps - 1, 10_001).astype(np.int64))
+    for name, schedule in optimizer.schedules().items():
+        allowed = optimizer.range_of(name)
+        factors = schedule.factor(at)
+        for base in np.atleast_1d(schedule.base):
+            for step in (int(factors.argmin()), int(factors.argmax())):
+                value = float(base * factors[step])
+                if value not in allowed:
+                    raise InvalidValueError(
+                        f"{type(optimizer).__name__}.{name}",
+                        schedule,
+                        f"a schedule within {allowed}",
+                        f"it gives {value:g} at step {at[step]}",
+                    )
 
 
 def _start_array(starts: ArrayLike, landscape: Landscape) -> FloatArray:

@@ -108,10 +108,10 @@ class Ackley(Landscape):
     bounds: ClassVar = (-32.768, 32.768)
     workspace: ClassVar = 2
 
-    dim: int = option(2, integer=Range(1))
-    a: Values = parameter(20.0, lower=0.0)
-    b: Values = parameter(0.2, lower=0.0, lower_open=True)
-    c: Values = parameter(2.0 * np.pi, lower=0.0)
+    dim: int = option(default=2, integer=Range(1))
+    a: Values = parameter(default=20.0, lower=0.0)
+    b: Values = parameter(default=0.2, lower=0.0, lower_open=True)
+    c: Values = parameter(default=2.0 * np.pi, lower=0.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         r = m.sqrt(sum(t**2 for t in x) / self.dim)

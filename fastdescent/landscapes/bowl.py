@@ -65,8 +65,8 @@ class Bowl(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-5.0, 5.0)
 
-    dim: int = option(2, integer=Range(1))
-    curvature: Values = parameter(1.0, lower=0.0, lower_open=True)
+    dim: int = option(default=2, integer=Range(1))
+    curvature: Values = parameter(default=1.0, lower=0.0, lower_open=True)
 
     def formula(self, x: Any, m: Any) -> Any:
         return self.curvature * sum(t**2 for t in x) / 2

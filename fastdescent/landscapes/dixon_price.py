@@ -82,7 +82,7 @@ class DixonPrice(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-10.0, 10.0)
 
-    dim: int = option(2, integer=Range(2))
+    dim: int = option(default=2, integer=Range(2))
 
     def formula(self, x: Any, m: Any) -> Any:
         chain = range(1, self.dim)

@@ -78,7 +78,7 @@ class DoubleWell(Landscape):
     bounds: ClassVar = (-2.0, 2.0)
     dim: ClassVar = 1
 
-    tilt: Values = parameter(1.0)
+    tilt: Values = parameter(default=1.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         return x[0] ** 4 - 3 * x[0] ** 2 + self.tilt * x[0]

@@ -88,7 +88,7 @@ class Griewank(Landscape):
     bounds: ClassVar = (-600.0, 600.0)
     workspace: ClassVar = 1
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         cosines = [m.cos(x[i] / m.sqrt(i + 1)) for i in range(self.dim)]

@@ -92,7 +92,7 @@ class Levy(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-10.0, 10.0)
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         w = [1 + (t - 1) / 4 for t in x]

@@ -98,7 +98,7 @@ class Michalewicz(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (0.0, np.pi)
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         rows = range(self.dim)

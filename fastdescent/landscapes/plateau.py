@@ -88,9 +88,9 @@ class Plateau(Landscape):
     bounds: ClassVar = (-5.0, 5.0)
     workspace: ClassVar = 1
 
-    dim: int = option(2, integer=Range(1))
-    width: Values = parameter(1.0, lower=0.0, lower_open=True)
-    slope: Values = parameter(0.0, lower=0.0)
+    dim: int = option(default=2, integer=Range(1))
+    width: Values = parameter(default=1.0, lower=0.0, lower_open=True)
+    slope: Values = parameter(default=0.0, lower=0.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         q = sum(t**2 for t in x) / (2 * self.width**2)

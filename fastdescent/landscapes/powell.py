@@ -97,7 +97,7 @@ class Powell(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-4.0, 5.0)
 
-    dim: int = option(4, integer=Range(4))
+    dim: int = option(default=4, integer=Range(4))
 
     def __post_init__(self) -> None:
         super().__post_init__()

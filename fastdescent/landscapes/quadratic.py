@@ -158,8 +158,8 @@ class Quadratic(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-5.0, 5.0)
 
-    eigenvalues: Any = option((1.0, 10.0))
-    rotation: Any = option(None)
+    eigenvalues: Any = option(default=(1.0, 10.0))
+    rotation: Any = option(default=None)
 
     def __post_init__(self) -> None:
         super().__post_init__()

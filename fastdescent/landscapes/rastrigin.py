@@ -73,8 +73,8 @@ class Rastrigin(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-5.12, 5.12)
 
-    dim: int = option(2, integer=Range(1))
-    amplitude: Values = parameter(10.0, lower=0.0)
+    dim: int = option(default=2, integer=Range(1))
+    amplitude: Values = parameter(default=10.0, lower=0.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum(t**2 + self.amplitude * (1 - m.cos(2 * m.pi * t)) for t in x)

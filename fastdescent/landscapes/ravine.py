@@ -67,7 +67,7 @@ class Ravine(Landscape):
     bounds: ClassVar = (-10.0, 10.0)
     dim: ClassVar = 2
 
-    condition_number: Values = parameter(10.0, lower=1.0)
+    condition_number: Values = parameter(default=10.0, lower=1.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         return x[0] ** 2 + self.condition_number * x[1] ** 2

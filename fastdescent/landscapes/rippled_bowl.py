@@ -76,9 +76,9 @@ class RippledBowl(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-2.0, 2.0)
 
-    dim: int = option(1, integer=Range(1))
-    height: Values = parameter(0.1, lower=0.0)
-    length: Values = parameter(1.0, lower=0.0, lower_open=True)
+    dim: int = option(default=1, integer=Range(1))
+    height: Values = parameter(default=0.1, lower=0.0)
+    length: Values = parameter(default=1.0, lower=0.0, lower_open=True)
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum(t**2 + self.height * m.cos(2 * m.pi * t / self.length) for t in x)

@@ -90,9 +90,9 @@ class Rosenbrock(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-2.048, 2.048)
 
-    dim: int = option(2, integer=Range(2))
-    a: Values = parameter(1.0)
-    b: Values = parameter(100.0, lower=0.0)
+    dim: int = option(default=2, integer=Range(2))
+    a: Values = parameter(default=1.0)
+    b: Values = parameter(default=100.0, lower=0.0)
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum(

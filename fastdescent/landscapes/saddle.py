@@ -64,7 +64,7 @@ class Saddle(Landscape):
     bounds: ClassVar = (-2.0, 2.0)
     dim: ClassVar = 2
 
-    curvature: Values = parameter(1.0, lower=0.0, lower_open=True)
+    curvature: Values = parameter(default=1.0, lower=0.0, lower_open=True)
 
     def formula(self, x: Any, m: Any) -> Any:
         return (x[0] ** 2 - self.curvature * x[1] ** 2) / 2

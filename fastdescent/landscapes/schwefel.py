@@ -85,7 +85,7 @@ class Schwefel(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-500.0, 500.0)
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         return _CONSTANT * self.dim - sum(t * m.sin(m.sqrt(abs(t))) for t in x)

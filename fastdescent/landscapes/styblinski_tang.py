@@ -69,7 +69,7 @@ class StyblinskiTang(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-5.0, 5.0)
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum(t**4 - 16 * t**2 + 5 * t for t in x) / 2

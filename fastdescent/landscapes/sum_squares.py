@@ -61,7 +61,7 @@ class SumSquares(Landscape):
     hessian_kernel: ClassVar = hessian
     bounds: ClassVar = (-10.0, 10.0)
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum((i + 1) * x[i] ** 2 for i in range(self.dim))

@@ -74,7 +74,7 @@ class Trid(Landscape):
 
     kernel: ClassVar = value_and_gradient
     hessian_kernel: ClassVar = hessian
-    dim: int = option(2, integer=Range(2))
+    dim: int = option(default=2, integer=Range(2))
 
     def formula(self, x: Any, m: Any) -> Any:
         return sum((t - 1) ** 2 for t in x) - sum(x[i] * x[i - 1] for i in range(1, self.dim))

@@ -77,9 +77,9 @@ class WindingCanal(Landscape):
     bounds: ClassVar = ((-10.0, 10.0), (-3.0, 3.0))
     dim: ClassVar = 2
 
-    width: Values = parameter(0.1, lower=0.0, lower_open=True)
-    curvature: Values = parameter(1.0, lower=0.0)
-    slope: Values = parameter(0.1, lower=0.0, lower_open=True)
+    width: Values = parameter(default=0.1, lower=0.0, lower_open=True)
+    curvature: Values = parameter(default=1.0, lower=0.0)
+    slope: Values = parameter(default=0.1, lower=0.0, lower_open=True)
 
     def formula(self, x: Any, m: Any) -> Any:
         x, y = x

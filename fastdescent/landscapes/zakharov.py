@@ -79,7 +79,7 @@ class Zakharov(Landscape):
     bounds: ClassVar = (-5.0, 10.0)
     workspace: ClassVar = 1
 
-    dim: int = option(2, integer=Range(1))
+    dim: int = option(default=2, integer=Range(1))
 
     def formula(self, x: Any, m: Any) -> Any:
         s = sum((i + 1) * x[i] for i in range(self.dim)) / 2

@@ -32,7 +32,7 @@ class GradientDescent(Optimizer):
     Parameters
     ----------
     learning_rate : float or sequence
-        Step size eta, >= 0, in units of theta^2 per loss.
+        Step size eta, >= 0, in units of theta^2 per loss; default 0.001 as in torch (Keras 0.01).
 
     References
     ----------
@@ -46,4 +46,4 @@ class GradientDescent(Optimizer):
 
     kernels: ClassVar = {"standard": update}
 
-    learning_rate: Values = parameter(0.01, lower=0.0)
+    learning_rate: Values = parameter(0.001, lower=0.0)

@@ -69,7 +69,7 @@ class Nesterov(Optimizer):
     Parameters
     ----------
     learning_rate : float or sequence
-        Step size eta, >= 0, in units of theta^2 per loss; default 0.01 (Keras; torch has 0.001).
+        Step size eta, >= 0, in units of theta^2 per loss; default 0.001 as in torch (Keras 0.01).
     beta : float or sequence
         How much of the velocity survives a step, in [0, 1), dimensionless; default 0.9.
     variant : {"lookahead", "torch"}
@@ -90,6 +90,6 @@ class Nesterov(Optimizer):
     queries: ClassVar = {"lookahead": look_ahead}
     vectors: ClassVar = 1
 
-    learning_rate: Values = parameter(0.01, lower=0.0)
+    learning_rate: Values = parameter(0.001, lower=0.0)
     beta: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
     variant: str = option("lookahead", choices=tuple(kernels))

@@ -1,0 +1,1 @@
+"""Measurements of fastdescent beside the programs that its users would write instead."""
