@@ -487,5 +487,6 @@ class _Shared:
     def __init__(self, values: FloatArray) -> None:
         self._values, self.shape = values, values.shape
 
-    def __getitem__(self, key: Any) -> float:
-        return float(self._values[key])
+    def __getitem__(self, key: Any) -> Any:
+        part = self._values[key]
+        return _Shared(part) if part.ndim else float(part)

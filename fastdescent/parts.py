@@ -60,8 +60,8 @@ class Range:
 
 
 def parameter(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     lower: float = -math.inf,
     upper: float = math.inf,
     lower_open: bool = False,
@@ -83,8 +83,8 @@ def parameter(
 
 
 def option(
-    default: Any = dataclasses.MISSING,
     *,
+    default: Any = dataclasses.MISSING,
     choices: Sequence[str] = (),
     integer: Range | None = None,
     number: Range | None = None,

@@ -353,7 +353,14 @@ def test_a_diverging_line_leaves_the_view_in_its_own_direction():
     assert len(cut) == 2
     step = cut[1] - cut[0]
     assert step[0] / step[1] == pytest.approx(-3.0)
-    assert np.abs(step / [2.0, 4.0]).max() == pytest.approx(_paths._FAR)
+    assert not _paths.inside(cut[1], view)
+    # Swinging through the view with growing steps: the end must not be put back into it.
+    swing = np.array([[9e5, 0.0], [-9e6, 0.0]])
+    cut, _ = _paths._until_far(swing * [2.0, 1.0], np.zeros(2), view)
+    assert cut[1][0] < -_paths._FAR * 2.0
+    # A step that is not too long is kept to the last bit of its sum.
+    cut, _ = _paths._until_far(np.array([[0.0, 0.0], [2.5e6, 0.0]]), np.zeros(2), view)
+    np.testing.assert_array_equal(cut, [[0.0, 0.0], [2.5e6, 0.0]])
     lost, _ = _paths._until_far(points[[0, 2]], np.zeros(2), view)
     np.testing.assert_array_equal(lost, points[:1])
 

@@ -138,7 +138,7 @@ class SignDescent(fd.Optimizer):
     """Step by a fixed length in every coordinate."""
 
     kernels = {"standard": update}
-    learning_rate: fd.Values = fd.parameter(0.01, lower=0.0)
+    learning_rate: fd.Values = fd.parameter(default=0.01, lower=0.0)
 
 
 @fd.kernel("landscape")
@@ -156,7 +156,7 @@ class Canyon(fd.Landscape):
     kernel = value_and_gradient
     dim = 2
     bounds = (-5.0, 5.0)
-    steepness: fd.Values = fd.parameter(15.0, lower=0.0)
+    steepness: fd.Values = fd.parameter(default=15.0, lower=0.0)
 '''
 
 USE = """

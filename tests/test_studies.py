@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import signal
 import tomllib
+from pathlib import Path
 
 import pytest
 import tomli_w
@@ -17,6 +18,8 @@ from fastdescent.errors import FastdescentError, InvalidValueError
 from fastdescent.parts import Range
 from fastdescent.statistics import summary
 from fastdescent.studies import Study, StudyError
+
+STUDIES = Path(__file__).parents[1] / "scripts" / "studies"
 
 # Fields that only their own part can check: one value that is right.
 GIVEN = {
@@ -464,3 +467,39 @@ def test_the_summary_uses_the_labels(study):
     rows = summary(study.run().values())
     assert [row.optimizer for row in rows] == list(study.optimizers)
     assert {row.landscape for row in rows} == {"Ravine"}
+
+
+@pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
+def test_the_studies_of_the_demo_are_right(path):
+    study = Study.from_toml(path)
+    study.check()
+    assert Study.from_toml(study.to_toml()) == study
+
+
+def test_the_demo_runs_every_rule_from_many_starts():
+    study = Study.from_toml(STUDIES / "demo.toml")
+    assert set(study.optimizers) >= {
+        "GradientDescent",
+        "Momentum",
+        "Nesterov",
+        "AdaGrad",
+        "AdaDelta",
+        "RMSProp",
+        "Adam",
+        "AdaMax",
+        "Nadam",
+        "AMSGrad",
+        "AdamW",
+    }
+    starts = sum(study.starts.size(place) for place in study.landscapes.values())
+    assert starts >= 100_000
+
+
+def test_a_small_demo(tmp_path):
+    """All files of the demo, made small, run and leave their results."""
+    for path in STUDIES.glob("*.toml"):
+        study = Study.from_toml(path)
+        few = dataclasses.replace(study.starts, count=2)
+        small = dataclasses.replace(study, starts=few, steps=20)
+        results = small.run(tmp_path / path.stem)
+        assert len(results) == len(study.landscapes) * len(study.optimizers)

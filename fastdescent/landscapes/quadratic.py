@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from fastdescent.contracts import Cube, Indices, Row, Rows, kernel
+from fastdescent.contracts import Cube, Indices, Row, Rows, kernel, lane_function
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import points
@@ -76,33 +76,59 @@ def _matrix(eigenvalues: tuple[float, ...], rotation: Any) -> FloatArray:
     return matrix
 
 
+@lane_function
+def _scale(theta: Rows, eigenvalues: Row, loss: Row, grad: Rows) -> None:
+    """Multiply by a diagonal A."""
+    loss[:] = 0.0
+    for i in range(theta.shape[0]):
+        x, g, a = theta[i], grad[i], eigenvalues[i]
+        for lane in range(loss.shape[0]):
+            slope = a * x[lane]
+            g[lane] = slope
+            loss[lane] += 0.5 * x[lane] * slope
+
+
+@lane_function
+def _multiply(theta: Rows, row: Row, g: Row) -> None:
+    """Multiply theta by one row of A, of at least two columns.
+
+    Columns by four, so that g is loaded and stored once for each four; with more at a time
+    LLVM gives up on the checks that rows do not overlap.
+    """
+    dim, lanes = theta.shape
+    a, b, x, y = row[0], row[1], theta[0], theta[1]
+    for lane in range(lanes):
+        g[lane] = fma(b, y[lane], a * x[lane])
+    blocks = 2 + 8 * ((dim - 2) // 8)
+    for j in range(2, blocks, 8):
+        a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
+        e, f, h, k = row[j + 4], row[j + 5], row[j + 6], row[j + 7]
+        w, x, y, z = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
+        p, q, r, t = theta[j + 4], theta[j + 5], theta[j + 6], theta[j + 7]
+        for lane in range(lanes):
+            s = fma(b, x[lane], fma(a, w[lane], g[lane]))
+            s = fma(d, z[lane], fma(c, y[lane], s))
+            s = fma(f, q[lane], fma(e, p[lane], s))
+            g[lane] = fma(k, t[lane], fma(h, r[lane], s))
+    for j in range(blocks, dim):
+        a, x = row[j], theta[j]
+        for lane in range(lanes):
+            g[lane] = fma(a, x[lane], g[lane])
+
+
 @kernel("landscape")
 def value_and_gradient(
     theta: Rows, params: Rows, data: Rows, batch: Indices, loss: Row, grad: Rows
 ) -> None:
     """Multiply g = A x, f = x . g / 2; data is A, or one row if A is diagonal."""
-    dim, lanes = theta.shape
-    full = data.shape[0] > 1
+    if data.shape[0] == 1:
+        _scale(theta, data[0], loss, grad)
+        return
     loss[:] = 0.0
-    for i in range(dim):
-        g, x, a = grad[i], theta[0 if full else i], data[i if full else 0, 0 if full else i]
-        for lane in range(lanes):
-            g[lane] = a * x[lane]
-        # Columns by four, so that a row of grad is loaded and stored once for each four.
-        stop = dim if full else 1
-        blocks = 1 + 4 * ((stop - 1) // 4)
-        for j in range(1, blocks, 4):
-            a, b, c, d = data[i, j], data[i, j + 1], data[i, j + 2], data[i, j + 3]
-            w, x, y, z = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
-            for lane in range(lanes):
-                s = fma(b, x[lane], fma(a, w[lane], g[lane]))
-                g[lane] = fma(d, z[lane], fma(c, y[lane], s))
-        for j in range(blocks, stop):
-            x, a = theta[j], data[i, j]
-            for lane in range(lanes):
-                g[lane] = fma(a, x[lane], g[lane])
-        x = theta[i]
-        for lane in range(lanes):
+    for i in range(theta.shape[0]):
+        x, g = theta[i], grad[i]
+        _multiply(theta, data[i], g)
+        for lane in range(loss.shape[0]):
             loss[lane] += 0.5 * x[lane] * g[lane]
 
 

@@ -70,6 +70,6 @@ class AdaDelta(Optimizer):
     kernels: ClassVar = {"standard": update}
     vectors: ClassVar = 2
 
-    learning_rate: Values = parameter(1.0, lower=0.0)
-    rho: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    epsilon: Values = parameter(1e-6, lower=0.0)
+    learning_rate: Values = parameter(default=1.0, lower=0.0)
+    rho: Values = parameter(default=0.9, lower=0.0, upper=1.0, upper_open=True)
+    epsilon: Values = parameter(default=1e-6, lower=0.0)

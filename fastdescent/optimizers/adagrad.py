@@ -109,8 +109,8 @@ class AdaGrad(Optimizer):
     vectors: ClassVar = 1
     workspace: ClassVar = 1
 
-    learning_rate: Values = parameter(0.01, lower=0.0)
-    epsilon: Values = parameter(1e-10, lower=0.0)
-    learning_rate_decay: Values = parameter(0.0, lower=0.0)
-    initial_accumulator: Values = parameter(0.0, lower=0.0)
-    variant: str = option("epsilon_outside", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.01, lower=0.0)
+    epsilon: Values = parameter(default=1e-10, lower=0.0)
+    learning_rate_decay: Values = parameter(default=0.0, lower=0.0)
+    initial_accumulator: Values = parameter(default=0.0, lower=0.0)
+    variant: str = option(default="epsilon_outside", choices=tuple(kernels))

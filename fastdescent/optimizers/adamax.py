@@ -94,8 +94,8 @@ class AdaMax(Optimizer):
     scalars: ClassVar = 1
     workspace: ClassVar = 1
 
-    learning_rate: Values = parameter(0.002, lower=0.0)
-    beta1: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    beta2: Values = parameter(0.999, lower=0.0, upper=1.0, upper_open=True)
-    epsilon: Values = parameter(1e-8, lower=0.0)
-    variant: str = option("epsilon_in_max", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.002, lower=0.0)
+    beta1: Values = parameter(default=0.9, lower=0.0, upper=1.0, upper_open=True)
+    beta2: Values = parameter(default=0.999, lower=0.0, upper=1.0, upper_open=True)
+    epsilon: Values = parameter(default=1e-8, lower=0.0)
+    variant: str = option(default="epsilon_in_max", choices=tuple(kernels))

@@ -140,8 +140,8 @@ class AMSGrad(Optimizer):
     scalars: ClassVar = 2
     workspace: ClassVar = 2
 
-    learning_rate: Values = parameter(0.001, lower=0.0)
-    beta1: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    beta2: Values = parameter(0.999, lower=0.0, upper=1.0, upper_open=True)
-    epsilon: Values = parameter(1e-8, lower=0.0)
-    variant: str = option("torch", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.001, lower=0.0)
+    beta1: Values = parameter(default=0.9, lower=0.0, upper=1.0, upper_open=True)
+    beta2: Values = parameter(default=0.999, lower=0.0, upper=1.0, upper_open=True)
+    epsilon: Values = parameter(default=1e-8, lower=0.0)
+    variant: str = option(default="torch", choices=tuple(kernels))

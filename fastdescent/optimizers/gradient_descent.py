@@ -46,4 +46,4 @@ class GradientDescent(Optimizer):
 
     kernels: ClassVar = {"standard": update}
 
-    learning_rate: Values = parameter(0.001, lower=0.0)
+    learning_rate: Values = parameter(default=0.001, lower=0.0)

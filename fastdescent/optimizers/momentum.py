@@ -81,7 +81,7 @@ class Momentum(Optimizer):
     learning_rate : float or sequence
         Step size eta, >= 0, in units of theta^2 per loss; default 0.001 as in torch (Keras 0.01).
     beta : float or sequence
-        How much of the velocity survives a step, in [0, 1), dimensionless; default 0.9.
+        How much of the velocity survives a step, in (-1, 1), dimensionless; default 0.9.
     dampening : float or sequence
         Dampening tau of later gradients, in [0, 1], dimensionless; default 0 as in torch.
         Only `lr_outside` has it.
@@ -108,10 +108,10 @@ class Momentum(Optimizer):
     kernels: ClassVar = {"lr_inside": lr_inside, "lr_outside": lr_outside, "ema": ema}
     vectors: ClassVar = 1
 
-    learning_rate: Values = parameter(0.001, lower=0.0)
-    beta: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    dampening: Values = parameter(0.0, lower=0.0, upper=1.0)
-    variant: str = option("lr_inside", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.001, lower=0.0)
+    beta: Values = parameter(default=0.9, lower=-1.0, upper=1.0, lower_open=True, upper_open=True)
+    dampening: Values = parameter(default=0.0, lower=0.0, upper=1.0)
+    variant: str = option(default="lr_inside", choices=tuple(kernels))
 
     def __post_init__(self) -> None:
         super().__post_init__()

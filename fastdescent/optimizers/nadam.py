@@ -186,9 +186,9 @@ class Nadam(Optimizer):
     scalars: ClassVar = 2
     workspace: ClassVar = 3
 
-    learning_rate: Values = parameter(0.002, lower=0.0)
-    beta1: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    beta2: Values = parameter(0.999, lower=0.0, upper=1.0, upper_open=True)
-    epsilon: Values = parameter(1e-8, lower=0.0)
-    momentum_decay: Values = parameter(0.004, lower=0.0)
-    variant: str = option("dozat", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.002, lower=0.0)
+    beta1: Values = parameter(default=0.9, lower=0.0, upper=1.0, upper_open=True)
+    beta2: Values = parameter(default=0.999, lower=0.0, upper=1.0, upper_open=True)
+    epsilon: Values = parameter(default=1e-8, lower=0.0)
+    momentum_decay: Values = parameter(default=0.004, lower=0.0)
+    variant: str = option(default="dozat", choices=tuple(kernels))

@@ -90,6 +90,6 @@ class Nesterov(Optimizer):
     queries: ClassVar = {"lookahead": look_ahead}
     vectors: ClassVar = 1
 
-    learning_rate: Values = parameter(0.001, lower=0.0)
-    beta: Values = parameter(0.9, lower=0.0, upper=1.0, upper_open=True)
-    variant: str = option("lookahead", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.001, lower=0.0)
+    beta: Values = parameter(default=0.9, lower=0.0, upper=1.0, upper_open=True)
+    variant: str = option(default="lookahead", choices=tuple(kernels))

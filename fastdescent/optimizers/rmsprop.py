@@ -110,7 +110,7 @@ class RMSProp(Optimizer):
     }
     vectors: ClassVar = 2
 
-    learning_rate: Values = parameter(0.01, lower=0.0)
-    rho: Values = parameter(0.99, lower=0.0, upper=1.0, upper_open=True)
-    epsilon: Values = parameter(1e-8, lower=0.0)
-    variant: str = option("epsilon_outside", choices=tuple(kernels))
+    learning_rate: Values = parameter(default=0.01, lower=0.0)
+    rho: Values = parameter(default=0.99, lower=0.0, upper=1.0, upper_open=True)
+    epsilon: Values = parameter(default=1e-8, lower=0.0)
+    variant: str = option(default="epsilon_outside", choices=tuple(kernels))

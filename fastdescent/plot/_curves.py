@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import tomllib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -159,13 +160,14 @@ def count(ds: xr.Dataset) -> int:
 
 def budget(ds: xr.Dataset) -> int:
     """Return how many steps a trajectory could make."""
-    study = tomllib.loads(ds.attrs.get("study", ""))
-    return int(study.get("steps", ds["steps"].max()))
+    # Plain keys stand before the first table, and a table of start points may be huge.
+    head = ds.attrs.get("study", "").partition("\n[")[0]
+    return int(tomllib.loads(head).get("steps", ds["steps"].max()))
 
 
 def landscape_at(ds: xr.Dataset) -> Landscape:
     """Return the landscape of a result, at the selected values of its parameters."""
-    landscape = landscape_of(ds)
+    landscape = _landscape_of(ds.attrs.get("study", ""))
     for name in landscape.axes():
         if name not in ds.coords or ds[name].ndim:
             raise InvalidValueError(
@@ -176,6 +178,12 @@ def landscape_at(ds: xr.Dataset) -> Landscape:
             )
         landscape = landscape.at(**{name: float(ds[name])})
     return landscape
+
+
+@functools.lru_cache(maxsize=16)
+def _landscape_of(study: str) -> Landscape:
+    """Read a study once: each curve of a sweep carries the same, and it may be long."""
+    return landscape_of(xr.Dataset(attrs={"study": study}))
 
 
 def common_landscape(curves: Sequence[Curve]) -> Landscape:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import SymmetricalLogLocator
 
 from fastdescent.parts import FloatArray, IntArray
 from fastdescent.plot._curves import (
@@ -27,6 +28,7 @@ from fastdescent.plot._style import (
     annotate,
     count_axis,
     legend_below,
+    log_ticks,
     new_axes,
     percent,
     styled,
@@ -39,7 +41,7 @@ __all__ = ["explained", "losses"]
 
 _LEVELS = (0.10, 0.25, 0.50, 0.75, 0.90)
 _MOST_RECORDS = 500
-# The axis shows no more than this many decades below the highest loss drawn, ...
+# The axis shows no more than this many decades, ...
 _MOST_DECADES = 20.0
 # ... and no more than this factor above the start.
 _MOST_GROWTH = 100.0
@@ -148,13 +150,17 @@ def _scales(ax: Axes, spread: Sequence[tuple[IntArray, FloatArray]], known: bool
         bottom = finite[finite > 10.0**-_MOST_DECADES * top].min(initial=top)
         ax.set_yscale("log", nonpositive="clip")
         ax.set_ylim(0.5 * bottom, 2.0 * top)
+        log_ticks(ax.yaxis, 0.5 * bottom, 2.0 * top)
     else:
         bottom = finite.min()
         near = np.ptp(first[np.isfinite(first)]) or 1.0
         top = min(top, start + near)
         if top - bottom > _MOST_GROWTH * near:
             ax.set_yscale("symlog", linthresh=near)
-            ax.set_ylim(2.0 * bottom, start + near)
+            ax.set_ylim(2.0 * max(bottom, -near * 10.0**_MOST_DECADES), start + near)
+            ticks = SymmetricalLogLocator(base=10.0, linthresh=near)
+            ticks.set_params(numticks=8)
+            ax.yaxis.set_major_locator(ticks)
         else:
             ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
     _step_axis(ax, np.unique(np.concatenate([steps for steps, _ in spread])))

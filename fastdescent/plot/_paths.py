@@ -18,7 +18,7 @@ __all__ = ["Field", "Path", "field_of", "inside", "paths_of", "view_of"]
 # Points of one line; more cannot be told apart in print.
 _MOST_POINTS = 2000
 # A diverging line leaves the view; where it ends beyond, in widths of the view.
-_FAR = 100.0
+_FAR = 1e6
 
 
 class Path(NamedTuple):
@@ -55,8 +55,10 @@ def _until_far(
     end = int(far[0])
     if end and np.isfinite(points[end]).all():
         shorter = points[: end + 1].copy()
-        step = (points[end] / 2 - points[end - 1] / 2) / width  # halves, so as not to overflow
-        shorter[end] = points[end - 1] + step / np.abs(step).max() * _FAR * width
+        half = (points[end] / 2 - points[end - 1] / 2) / width  # halves, so as not to overflow
+        length = 2.0 * min(1.0, 1.5 * _FAR / np.abs(half).max())
+        # From within _FAR it goes at most 3 times as far, and so it ends outside.
+        shorter[end] = points[end - 1] + length * half * width
         return shorter, loss[: end + 1]
     return points[:end], loss[:end]
 

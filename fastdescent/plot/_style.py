@@ -198,7 +198,7 @@ def annotate(ax: Axes, title: str, *, own: bool, **labels: str) -> None:
     """
     figure = ax.get_figure(root=True)
     assert figure is not None
-    share = 0.97 if own else 1.1 * ax.get_position(original=True).width
+    share = 0.85 if own else 1.1 * ax.get_position(original=True).width
     place = share * figure.get_figwidth()
     size = _STYLE["axes.titlesize"]
     width = TextPath((0.0, 0.0), title.partition("\n")[0], size=size).get_extents().width
