@@ -495,7 +495,12 @@ class Points(Starts):
             array = np.array(value, dtype=float, order="C")
         except (TypeError, ValueError):
             raise InvalidValueError(
-                "Points.array", value, "an array of numbers of shape (count, dim)"
+                "Points.array",
+                value,
+                "an array of numbers of shape (count, dim)",
+                "the study of a result refers to that result's variable: ds.initial"
+                if isinstance(value, str)
+                else "",
             ) from None
         if array.ndim != 2 or 0 in array.shape or len(array) > _MOST:
             raise InvalidValueError(

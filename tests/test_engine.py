@@ -342,3 +342,13 @@ def test_the_gradient_pipeline_is_noise_then_transforms_in_order():
     # g = 2 at theta = 2: clipped first 0.1 + 2, decayed first min(2 + 2, 0.1).
     assert step(clip, decay) == 2.0 - 2.1
     assert step(decay, clip) == 1.9
+
+
+def test_many_given_starts_stay_out_of_the_study_text():
+    ds = study(
+        starts=np.zeros((1001, 2)), landscape=fd.landscapes.Rosenbrock(), steps=1, record=None
+    )
+    assert 'array = "initial"' in ds.attrs["study"]
+    assert len(ds.attrs["study"]) < 1000
+    few = study(starts=np.zeros((3, 2)), landscape=fd.landscapes.Rosenbrock(), steps=1, record=None)
+    assert 'array = "initial"' not in few.attrs["study"]

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 import fastdescent as fd
 from fastdescent import plot
 from fastdescent.errors import InvalidValueError, UnknownNameError
-from fastdescent.plot import _curves, _heatmap, _losses, _paths, _style
+from fastdescent.plot import _curves, _heatmap, _paths, _style
 
 STARTS = np.random.default_rng(0).uniform(-2.0, 2.0, (40, 2))
 RATES = [0.0005, 0.002, 0.01]
@@ -552,7 +552,7 @@ def test_overview_shows_what_the_results_have(one, sweep):
     texts = [text.get_text() for text in figure.axes[1].get_legend().get_texts()]
     hit = share_by(one.hitting_time.sel(target=1.0).to_numpy(), 200)
     assert texts[0] == f"slow ({100 * hit:.1f} % hit)"
-    assert texts[2:5] == ["start", "end", "global minimum"]
+    assert texts[2:6] == ["95 % interval (pointwise)", "start", "end", "global minimum"]
     assert figure.get_suptitle() == "GradientDescent on Rosenbrock: 40 trajectories each"
     space = simulated(fd.landscapes.Rosenbrock(dim=3), starts=np.ones((4, 3)) / 2)
     assert len(plot.overview(space).axes) == 2
@@ -682,7 +682,6 @@ def test_several_rules_and_landscapes_are_counted_in_the_title(one):
     )
     title = plot.losses({"descent": one, "Adam": adam}).get_title()
     assert title == "2 rules on Rosenbrock: 5 to 40 trajectories each"
-    assert _losses.losses is plot.losses
 
 
 def test_one_selected_start_is_one_trajectory(one):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import fastdescent as fd
 from fastdescent import parts, storage, studies
+from fastdescent.contracts import JIT
 from fastdescent.errors import FastdescentError, InvalidValueError
 from fastdescent.parts import Range
 from fastdescent.statistics import summary
@@ -115,7 +116,7 @@ study_tables = st.fixed_dictionaries(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150 if JIT else 30, deadline=None)
 @given(study_tables)
 def test_round_trip_over_the_registry(table):
     table = {key: value for key, value in table.items() if value not in (None, [])}
@@ -443,7 +444,7 @@ def test_an_interrupted_result_never_has_the_finished_name(study, tmp_path, monk
     monkeypatch.setattr(studies, "simulate", stopped)
     (result,) = study.results(tmp_path)
     assert [path.name for path in tmp_path.glob("*.nc")] == [result.path.name]
-    assert result.path.name == "Ravine__GradientDescent.interrupted.nc"
+    assert result.path.name == f"{study.pairs()[0].name}.interrupted.nc"
     monkeypatch.setattr(studies, "simulate", simulate)
     assert [r.reused for r in study.results(tmp_path)] == [False, False]
     assert sorted(_times(tmp_path)) == sorted(pair.file_name for pair in study.pairs())
@@ -472,7 +473,8 @@ def test_the_summary_uses_the_labels(study):
 @pytest.mark.parametrize("path", sorted(STUDIES.glob("*.toml")), ids=lambda path: path.stem)
 def test_the_studies_of_the_demo_are_right(path):
     study = Study.from_toml(path)
-    study.check()
+    if JIT:  # in plain Python it would take long
+        study.check()
     assert Study.from_toml(study.to_toml()) == study
 
 

@@ -173,10 +173,9 @@ class Falling(fd.Landscape):
 def path(landscape, rule, starts, steps, **arguments):
     """Theta after 0, 1, ..., `steps` updates: shape (..., start, steps + 1, dim)."""
     starts = starts if isinstance(starts, fd.starts.Starts) else np.array(starts, dtype=float)
-    every = fd.record.every(1)
-    return fd.simulate(
-        landscape, rule, starts=starts, steps=steps, record=every, **arguments
-    ).path.values
+    # One thread: a few lanes are not worth waking another.
+    arguments = {"threads": 1, "record": fd.record.every(1), **arguments}
+    return fd.simulate(landscape, rule, starts=starts, steps=steps, **arguments).path.values
 
 
 def bits(*arrays):
@@ -326,6 +325,7 @@ def test_the_divergence_threshold_is_exact(rule, threshold, curvature):
             starts=[[1.0, 1.0]],
             steps=steps,
             stop=fd.Stop(radius=100.0),
+            threads=1,
         )
         assert ds.status.values.ravel().tolist() == [BUDGET] * 3 + [DIVERGED] * 2
         assert (ds.loss.values[:3] < 1e-4 * curvature).all()
@@ -519,12 +519,11 @@ def test_the_part_of_starts_that_heavy_ball_never_brings_home():
 def test_momentum_from_rest_cannot_pass_a_higher_barrier():
     """V55: x^4 - 3 x^2 + x has its barrier at f(0.1699) = 0.0841.  From rest at 1.5, f = -0.1875
     is less and a small step only loses energy: no momentum helps.  From 2, f = 6 is enough."""
-    rule = HB(1e-3 if JIT else 1e-2, beta=[0.0, 0.9, 0.99])
-    steps = 20_000 if JIT else 600
-    ds = fd.simulate(fd.landscapes.DoubleWell(), rule, starts=[[1.5], [2.0]], steps=steps)
-    left = ds.position.values[..., 0] < 0.0
-    assert not left[:, 0].any()
-    assert left[-1, 1]
+    rule = HB(1e-3, beta=[0.0, 0.9, 0.99])
+    x = path(fd.landscapes.DoubleWell(), rule, [[1.5], [2.0]], 3000 if JIT else 300)
+    escaped = (x[..., 0] < 0.0).any(axis=-1)
+    assert not escaped[:, 0].any()
+    assert escaped[:, 1].tolist() == [False, False, True]
 
 
 def test_rippled_bowl_has_two_symmetries():
@@ -687,7 +686,7 @@ def test_adadelta_on_a_slope_becomes_gradient_descent():
     d = g sqrt((D_t + eps) / (g^2 + eps)).
     """
     g, rho, eps = 2.0, 0.9, 1e-2
-    steps = 40_000 if JIT else 1500
+    steps = 100_000 if JIT else 1500
     x = path(Slope(g), fd.optimizers.AdaDelta(rho=rho, epsilon=eps), [[0.0]], steps)[0, :, 0]
     d = -np.diff(x)
     size = (d / g) ** 2 * (g * g + eps) - eps  # size[t] is D_t
@@ -695,7 +694,7 @@ def test_adadelta_on_a_slope_becomes_gradient_descent():
     q = 1 - (1 - rho) * eps / (g * g + eps)
     t = np.arange(s, steps)
     exact = g * g - (g * g - size[s]) * q ** (t - s)
-    # A step is a difference of positions up to 8e4, rounded to 1.5e-11.
+    # A step is a difference of positions up to 2e5, rounded to 3e-11.
     np.testing.assert_allclose(size[s:], exact, rtol=1e-9)
     assert not JIT or abs(d[-1] - g) < 1e-9
 
@@ -720,9 +719,10 @@ def test_adadelta_grows_for_ever_on_a_steep_parabola():
 
 def test_rmsprop_ends_in_a_two_cycle():
     """V20: without noise RMSProp hovers over a parabola's minimum at +- eta / 2 exactly."""
-    x = path(fd.landscapes.Bowl(dim=1), fd.optimizers.RMSProp(0.01, epsilon=0.0), [[1.0]], 3000)
-    last = x[0, -20:, 0]
-    np.testing.assert_allclose(np.abs(last), 0.005, rtol=1e-6)
+    rule = fd.optimizers.RMSProp(0.01, rho=0.9, epsilon=0.0)
+    last = path(fd.landscapes.Bowl(dim=1), rule, [[1.0]], 1500)[0, -20:, 0]
+    # The way there ends after 1000 steps, in a cycle of two rounded numbers.
+    np.testing.assert_allclose(np.abs(last), 0.005, rtol=1e-12)
     assert (np.sign(last[1:]) == -np.sign(last[:-1])).all()
 
 
@@ -826,7 +826,8 @@ def test_adam_hovers_over_a_parabola():
     """V24: without noise Adam does not settle: rms x = 0.0284 eta, for curvature 1 and 1024 alike.
 
     The notes measured 0.0284 beside the 2-cycle's exact eta (1 - b1) / (2 (1 + b1)) =
-    0.02632 eta; the band is 10 % around the former."""
+    0.02632 eta.  Over 6e4 steps the bursts average to 1 % or so.  (The two do not share their
+    bits: on the way x falls to 1e-320, where squares underflow.)"""
     ds = fd.simulate(
         fd.landscapes.Bowl(dim=1, curvature=[1.0, 1024.0]),
         Adam(1e-3, epsilon=0.0),
@@ -834,9 +835,8 @@ def test_adam_hovers_over_a_parabola():
         steps=100_000,
         record=fd.record.steps(range(40_000, 100_001)),
     )
-    x = ds.path.values[:, 0, :, 0]
-    assert bits(x[0], x[1])
-    assert abs(math.sqrt((x[0] ** 2).mean()) / 1e-3 / 0.0284 - 1) < 0.1
+    rms = np.sqrt((ds.path.values[:, 0, :, 0] ** 2).mean(axis=1))
+    np.testing.assert_allclose(rms / 1e-3, 0.0284, rtol=0.04)
 
 
 def test_weight_decay_fixed_points():
@@ -1075,7 +1075,7 @@ def exit_moments(rate, sigma):
         peak = np.exp(-0.5 * ((y - mean) / spread) ** 2) / (spread * math.sqrt(2 * math.pi))
         return peak * 1.25 * weights
 
-    inside, at = density(y), density(np.array([-1.0]))
+    inside, at = density(y), density(np.array([-1.0]))[0]
     tau = np.linalg.solve(np.eye(400) - inside, np.ones(400))
     square = np.linalg.solve(np.eye(400) - inside, 1 + 2 * inside @ tau)
     mean = 1 + float(at @ tau)
@@ -1101,6 +1101,7 @@ def test_exit_times_from_a_well(rate, sigma, known, count):
         seeds=count,
         noise=fd.noise.Gaussian(sigma),
         stop=fd.Stop(loss=0.0),
+        threads=1,  # most of the time is the tail, a few lanes wide
     )
     assert (ds.status.values == CONVERGED).all()
     assert (ds.position.values >= 0).all()
@@ -1115,12 +1116,12 @@ def test_adam_under_noise():
 
     Adam's step is then eta g / sigma averaged by beta1, an AR process of rate eta lambda / sigma;
     the notes give 5 % for the neglected terms, and 40 000 samples add 0.7 % (1 sigma)."""
-    rate, sigma = 2e-3, 1.0
+    rate, sigma = 0.01, 1.0
     x = replicas(
         fd.landscapes.Bowl(dim=1),
         Adam(rate, beta1=[0.0, 0.9]),
         0.0,
-        5000,
+        1000,
         fd.noise.Gaussian(sigma),
         40_000,
     )

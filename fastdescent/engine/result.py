@@ -16,6 +16,7 @@ from fastdescent.engine.loop import Outcome
 from fastdescent.engine.plan import Plan
 from fastdescent.errors import FastdescentError, InvalidValueError
 from fastdescent.landscapes import Landscape
+from fastdescent.starts import Points
 from fastdescent.version import versions
 
 __all__ = ["STATUS", "dataset", "landscape_of", "study_text"]
@@ -27,6 +28,10 @@ STATUS: dict[str, int] = {
     "diverged": loop.DIVERGED,
     "interrupted": loop.INTERRUPTED,
 }
+
+
+# A study is text for people; more points than this are kept in the variable ``initial`` only.
+_MOST_POINTS = 1000
 
 
 def dataset(plan: Plan, out: Outcome, run: Run) -> xr.Dataset:
@@ -159,6 +164,8 @@ def _study_table(plan: Plan) -> dict[str, Any]:
         part = getattr(plan, name)
         if part is not None:
             table[name] = part.to_table()
+    if isinstance(plan.starts, Points) and plan.starts.count > _MOST_POINTS:
+        table["starts"] = {"name": "Points", "array": "initial"}
     if plan.transforms:
         table["transforms"] = [transform.to_table() for transform in plan.transforms]
     return table

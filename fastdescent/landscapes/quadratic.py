@@ -89,28 +89,45 @@ def _scale(theta: Rows, eigenvalues: Row, loss: Row, grad: Rows) -> None:
 
 
 @lane_function
+def _add_four(theta: Rows, row: Row, j: int, g: Row) -> None:
+    a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
+    w, x, y, z = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
+    for lane in range(g.shape[0]):
+        s = fma(b, x[lane], fma(a, w[lane], g[lane]))
+        g[lane] = fma(d, z[lane], fma(c, y[lane], s))
+
+
+@lane_function
+def _add_eight(theta: Rows, row: Row, j: int, g: Row) -> None:
+    a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
+    e, f, h, k = row[j + 4], row[j + 5], row[j + 6], row[j + 7]
+    p, q, r, t = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
+    w, x, y, z = theta[j + 4], theta[j + 5], theta[j + 6], theta[j + 7]
+    for lane in range(g.shape[0]):
+        s = fma(b, q[lane], fma(a, p[lane], g[lane]))
+        s = fma(d, t[lane], fma(c, r[lane], s))
+        s = fma(f, x[lane], fma(e, w[lane], s))
+        g[lane] = fma(k, z[lane], fma(h, y[lane], s))
+
+
+@lane_function
 def _multiply(theta: Rows, row: Row, g: Row) -> None:
     """Multiply theta by one row of A, of at least two columns.
 
-    Columns by four, so that g is loaded and stored once for each four; with more at a time
-    LLVM gives up on the checks that rows do not overlap.
+    Columns by eight, so that g is loaded and stored once for each eight; LLVM checks that g
+    overlaps none of them, and for more than eight rows it would not try to.
     """
     dim, lanes = theta.shape
     a, b, x, y = row[0], row[1], theta[0], theta[1]
     for lane in range(lanes):
         g[lane] = fma(b, y[lane], a * x[lane])
-    blocks = 2 + 8 * ((dim - 2) // 8)
-    for j in range(2, blocks, 8):
-        a, b, c, d = row[j], row[j + 1], row[j + 2], row[j + 3]
-        e, f, h, k = row[j + 4], row[j + 5], row[j + 6], row[j + 7]
-        w, x, y, z = theta[j], theta[j + 1], theta[j + 2], theta[j + 3]
-        p, q, r, t = theta[j + 4], theta[j + 5], theta[j + 6], theta[j + 7]
-        for lane in range(lanes):
-            s = fma(b, x[lane], fma(a, w[lane], g[lane]))
-            s = fma(d, z[lane], fma(c, y[lane], s))
-            s = fma(f, q[lane], fma(e, p[lane], s))
-            g[lane] = fma(k, t[lane], fma(h, r[lane], s))
-    for j in range(blocks, dim):
+    eights = 2 + (dim - 2) // 8 * 8
+    fours = 2 + (dim - 2) // 4 * 4
+    for j in range(2, eights, 8):
+        _add_eight(theta, row, j, g)
+    if fours > eights:
+        _add_four(theta, row, eights, g)
+    for j in range(fours, dim):
         a, x = row[j], theta[j]
         for lane in range(lanes):
             g[lane] = fma(a, x[lane], g[lane])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import tomllib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -167,7 +166,10 @@ def budget(ds: xr.Dataset) -> int:
 
 def landscape_at(ds: xr.Dataset) -> Landscape:
     """Return the landscape of a result, at the selected values of its parameters."""
-    landscape = _landscape_of(ds.attrs.get("study", ""))
+    return _selected(landscape_of(ds), ds)
+
+
+def _selected(landscape: Landscape, ds: xr.Dataset) -> Landscape:
     for name in landscape.axes():
         if name not in ds.coords or ds[name].ndim:
             raise InvalidValueError(
@@ -180,15 +182,12 @@ def landscape_at(ds: xr.Dataset) -> Landscape:
     return landscape
 
 
-@functools.lru_cache(maxsize=16)
-def _landscape_of(study: str) -> Landscape:
-    """Read a study once: each curve of a sweep carries the same, and it may be long."""
-    return landscape_of(xr.Dataset(attrs={"study": study}))
-
-
 def common_landscape(curves: Sequence[Curve]) -> Landscape:
     """Return the one landscape of all curves."""
-    landscapes = [landscape_at(curve.ds) for curve in curves]
+    # The curves of a sweep carry one study, and to read a long list of starts takes seconds.
+    sources = {curve.ds.attrs.get("study", ""): curve.ds for curve in curves}
+    read = {study: landscape_of(ds) for study, ds in sources.items()}
+    landscapes = [_selected(read[curve.ds.attrs.get("study", "")], curve.ds) for curve in curves]
     for landscape in landscapes:
         if landscape != landscapes[0]:
             raise InvalidValueError(

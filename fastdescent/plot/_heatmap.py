@@ -121,7 +121,7 @@ def heatmap(
     cells = np.ma.masked_invalid(statistic.cells)
     own, ax = ax is None, new_axes(4.2) if ax is None else ax
     across, up = _Scale.of(ds[x].to_numpy()), _Scale.of(ds[y].to_numpy())
-    colours = mpl.colormaps[statistic.colours].with_extremes(bad=GREY)
+    colours = mpl.colormaps["viridis"].with_extremes(bad=GREY)
     mesh = ax.pcolormesh(
         across.edges,
         up.edges,
@@ -166,7 +166,6 @@ class _Statistic(NamedTuple):
 
     cells: FloatArray
     label: str
-    colours: str
     infinite: str = ""
 
 
@@ -174,7 +173,7 @@ def _share(status: str) -> Callable[[xr.Dataset, _Cells, float | None], _Statist
     def statistic(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Statistic:
         ended = arrange(ds["status"])
         share = _mean(ended == STATUS[status], ended)
-        return _Statistic(share, f"fraction {status}", "viridis")
+        return _Statistic(share, f"fraction {status}")
 
     return statistic
 
@@ -182,7 +181,7 @@ def _share(status: str) -> Callable[[xr.Dataset, _Cells, float | None], _Statist
 def _success(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Statistic:
     assert target is not None
     times = arrange(hits(ds, target))
-    return _Statistic(_mean(times >= 0.0, times), "fraction that hit the target", "viridis")
+    return _Statistic(_mean(times >= 0.0, times), "fraction that hit the target")
 
 
 def _median_hit(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Statistic:
@@ -190,7 +189,7 @@ def _median_hit(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Stati
     times = arrange(hits(ds, target))
     times[times < 0.0] = np.inf
     label = "median hitting time (updates)"
-    return _Statistic(_median(times), label, "cividis", "fewer than half hit the target")
+    return _Statistic(_median(times), label, "fewer than half hit the target")
 
 
 def _median_loss(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Statistic:
@@ -199,7 +198,7 @@ def _median_loss(ds: xr.Dataset, arrange: _Cells, target: float | None) -> _Stat
     ended = arrange(ds["status"])
     loss[(ended == STATUS["diverged"]) | (np.isnan(loss) & ~np.isnan(ended))] = np.inf
     label = "median of the last loss" + ("" if minimum is None else " above the minimum")
-    return _Statistic(_median(loss), label, "cividis", "more than half diverged")
+    return _Statistic(_median(loss), label, "more than half diverged")
 
 
 _STATISTICS: dict[str, Callable[[xr.Dataset, _Cells, float | None], _Statistic]] = {

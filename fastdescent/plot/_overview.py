@@ -19,7 +19,7 @@ from fastdescent.plot._curves import (
     target_text,
     title,
 )
-from fastdescent.plot._hitting_times import entry, hitting_times
+from fastdescent.plot._hitting_times import entry, hitting_times, interval_entry
 from fastdescent.plot._losses import explained, losses
 from fastdescent.plot._style import MOST_BANDS, legend_columns, new_figure, styled
 
@@ -113,7 +113,8 @@ def _hitting_times(
     hitting_times(results, ax, target=target, legend=False)
     goal = target_of((curve.ds for curve in curves), target)
     ax.set_title(target_text(curves[0].ds, goal))
-    return [entry(curve, hits(curve.ds, goal).to_numpy()) for curve in curves]
+    entries: list[Any] = [entry(curve, hits(curve.ds, goal).to_numpy()) for curve in curves]
+    return [*entries, interval_entry()] if ax.collections else entries
 
 
 def _contours(results: Results, curves: Sequence[Curve], ax: Axes, trajectories: int) -> list[Any]:
