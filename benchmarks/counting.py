@@ -11,7 +11,7 @@ The counts are the least that the kernel's own formula asks for, whatever a comp
   may fuse them.  An explicit `fma` of the lane mathematics is one multiply-add.
 - A conditional expression is one comparison and one selection, `max` and `min` likewise.
 - A call of a lane-mathematics function is one call, on the same operands once; `sincos`
-  gives two numbers for one call.
+  gives two numbers for one call.  Kernels are expected to import these functions by name.
 - What is done once per tile (corrections that all lanes share) drops out: counts are the
   difference between wide and narrow tiles, divided by the difference in width.
 

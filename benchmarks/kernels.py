@@ -33,15 +33,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import sys
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
+import llvmlite.binding as llvm
 import numpy as np
 from numba import types
 
@@ -71,6 +71,11 @@ LIMIT, AIM = 2.5, 1.3
 DIMENSIONS = (2, 10)
 
 #: Kernel (name as in the table, with its dimension) -> why it takes more than `LIMIT` bounds.
+#: Empty, since none does.  What lies between aim and limit has two causes, found by timing the
+#: same kernels on wider tiles and without parts of their work: every loop over lanes costs
+#: about 10 ns to begin and end, which narrow tiles (many dimensions) and separate passes over
+#: a few rows (bias corrections, sums over coordinates) feel; and every row of hyper-parameters
+#: and the loss is read again for every coordinate, which the compulsory traffic leaves out.
 REASONS: dict[tuple[str, int], str] = {}
 
 _LANES = 256  # of the loops that measure unit costs
@@ -475,7 +480,7 @@ def text(lines: Sequence[Line], markdown: bool = False) -> str:
 
 def _document(cost: dict[str, float], lines: Sequence[Line]) -> dict[str, Any]:
     return {
-        "machine": platform.processor() or platform.machine(),
+        "machine": llvm.get_host_cpu_name(),
         "unit_costs_ns": cost,
         "kernels": [
             {**asdict(line), "bound": line.bound._asdict(), "ratio": line.ratio}
@@ -503,7 +508,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 f"{name} is no rule and no landscape; known are {', '.join(sorted(known))}"
             )
     cost, lines = table(given.rounds, given.names or None)
-    print("Unit costs in ns:", ", ".join(f"{n} {c:.3g}" for n, c in cost.items()), end="\n\n")
+    units_text = ", ".join(f"{name} {value:.3g}" for name, value in cost.items())
+    print(f"Unit costs in ns on {llvm.get_host_cpu_name()}: {units_text}\n")
     print(text(lines, given.markdown))
     if given.json is not None:
         given.json.write_text(json.dumps(_document(cost, lines), indent=1))

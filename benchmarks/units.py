@@ -49,7 +49,7 @@ def fma(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> N
             q = lanemath.fma(q, z, c)
             r = lanemath.fma(r, z, c)
             s = lanemath.fma(s, z, c)
-        y[lane] = max(max(p, q), max(r, s))
+        y[lane] = max(p, q, r, s)
 
 
 @kernel("perturb")

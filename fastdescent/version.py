@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 from importlib.metadata import PackageNotFoundError, version
 
@@ -18,6 +19,7 @@ def _version(package: str) -> str:
 __version__ = _version("fastdescent")
 
 
+@functools.cache
 def versions() -> str:
     """Return the versions that a result depends on, on one line."""
     packages = ("fastdescent", "numba", "llvmlite", "numpy", "scipy", "xarray")

@@ -845,10 +845,11 @@ def test_weight_decay_fixed_points():
 
     AdamW rests where u + lambda x = 0 with u in [-1, 1], so a start on the way to the fixed
     point and a falling rate bring both within the last rates' size of it."""
-    steps = 20_000 if JIT else 1500
+    steps = 20_000 if JIT else 4000
     rate = fd.schedules.Exponential(0.05, gamma=math.exp(-12 / steps))
     lam = 0.1
-    tolerance = 0.005 if JIT else 0.03  # the rate falls to 3e-7, but the way to +-10 is 1000 steps
+    # The rate falls to 3e-7; AdamW's average of squares still holds a bit of the way.
+    tolerance = 0.005 if JIT else 0.03
     for a in (3.0, 30.0, -30.0) if JIT else (3.0,):
         ds = fd.simulate(
             Offset(a=a), Adam(rate, weight_decay=lam, beta2=0.99), starts=[[0.0]], steps=steps

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import platform
 import tomllib
 from typing import Any
@@ -160,12 +161,14 @@ def _study_table(plan: Plan) -> dict[str, Any]:
         table["targets"] = list(plan.targets)
     table["landscapes"] = [plan.landscape.to_table()]
     table["optimizers"] = [plan.optimizer.to_table()]
-    for name in ("starts", "noise", "stop", "record"):
+    if isinstance(plan.starts, Points) and plan.starts.count > _MOST_POINTS:
+        table["starts"] = {"name": "Points", "array": "initial"}
+    else:
+        table["starts"] = plan.starts.to_table()
+    for name in ("noise", "stop", "record"):
         part = getattr(plan, name)
         if part is not None:
             table[name] = part.to_table()
-    if isinstance(plan.starts, Points) and plan.starts.count > _MOST_POINTS:
-        table["starts"] = {"name": "Points", "array": "initial"}
     if plan.transforms:
         table["transforms"] = [transform.to_table() for transform in plan.transforms]
     return table
@@ -175,6 +178,7 @@ def _about(text: str) -> dict[str, str]:
     return {"long_name": text}
 
 
+@functools.cache
 def _cpu() -> str:
     try:
         with open("/proc/cpuinfo") as lines:
