@@ -400,6 +400,11 @@ def columns(values: Any, lanes: int) -> FloatArray:
     return np.repeat(np.array(list(values), dtype=float).reshape(-1, 1), lanes, axis=1)
 
 
+def hyper_rows(optimizer: Optimizer, lanes: int) -> FloatArray:
+    """Return a rule's hyper-parameters as the engine does, the last row saying they are shared."""
+    return columns([*optimizer.base_values().values(), 1.0], lanes)
+
+
 def count_update(optimizer: Optimizer, dim: int) -> Counts:
     """Count what a rule's update kernel does per lane.
 
@@ -427,7 +432,7 @@ def count_update(optimizer: Optimizer, dim: int) -> Counts:
         random = np.random.default_rng(1)
         theta, grad = random.standard_normal((2, dim, lanes))
         state = np.zeros((optimizer.state_rows(dim), lanes))
-        hyper = columns(optimizer.base_values().values(), lanes)
+        hyper = hyper_rows(optimizer, lanes)
         return [theta, grad, np.ones(lanes), state, hyper, 1]
 
     return _count(optimizer.update_kernel(), make, [2])
@@ -442,7 +447,7 @@ def count_query(optimizer: Optimizer, dim: int) -> Counts:
     def make(lanes: int) -> list[Any]:
         theta, point = np.random.default_rng(1).standard_normal((2, dim, lanes))
         state = np.ones((optimizer.state_rows(dim), lanes))
-        hyper = columns(optimizer.base_values().values(), lanes)
+        hyper = hyper_rows(optimizer, lanes)
         return [theta, state, hyper, 2, point]
 
     return _count(kernel, make, [])

@@ -19,17 +19,18 @@ Families
 ``update``  ``(theta, grad, loss, state, hyper, step)``
     Advance ``theta`` in place.  ``state (rows, lanes)`` is the flat state: vectors of
     ``dim`` rows first, then scalars.  It is zero before step 1; a rule that starts from
-    anything else writes it when ``step == 1``.  ``hyper (n_hyper, lanes)`` holds the
+    anything else writes it when ``step == 1``.  ``hyper (n_hyper + 1, lanes)`` holds the
     hyper-parameters in the order of the rule's fields, already multiplied by their
-    schedules.  ``step`` = 1, 2, ...
+    schedules; its last row is 1 where all lanes share all of them, as they nearly always
+    do, and 0 otherwise: a rule may read them from one lane then.  ``step`` = 1, 2, ...
 ``query``  ``(theta, state, hyper, step, point)``
     Fill ``point (dim, lanes)``, where the gradient of this step is taken.
 ``perturb``  ``(grad, theta, params, streams, step)``
     Change the gradient in place: noise and gradient transforms.  ``streams (3, lanes)``
     uint64 holds the study seed, the start index and the replicate index.
 
-All arrays are C-contiguous with the lane index last; all are float64 but ``batch`` and
-``streams``.  Kernels write in place, never raise and call no libm.
+All arrays are distinct and C-contiguous with the lane index last; all are float64 but
+``batch`` and ``streams``.  Kernels write in place, never raise and call no libm.
 
 Examples
 --------
@@ -63,6 +64,7 @@ from numba.core.dispatcher import Dispatcher
 from numpy.typing import NDArray
 
 from fastdescent.errors import KernelSignatureError, UnknownNameError
+from fastdescent.lowering import KernelCompiler
 
 __all__ = [
     "FAMILIES",
@@ -208,7 +210,8 @@ class Kernel(types.WrapperAddressProtocol):  # type: ignore[misc]
         if not JIT:
             # Where compiled code gives inf or NaN, NumPy's scalars would also warn.
             return np.errstate(all="ignore")(self.function)
-        dispatcher = numba.njit(parallel=self._parallel, **_OPTIONS)(self.function)
+        extra = {} if self.family == "engine" else {"pipeline_class": KernelCompiler}
+        dispatcher = numba.njit(parallel=self._parallel, **_OPTIONS, **extra)(self.function)
         # Without a source file or a writable folder, it compiles in every process.
         with contextlib.suppress(RuntimeError):
             dispatcher._cache = _KernelCache(self.function)

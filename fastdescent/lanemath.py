@@ -94,7 +94,7 @@ _to_bits: Callable[[float], np.uint64] = _packed_bits
 _from_bits: Callable[[np.uint64], float] = _unpacked_bits
 
 if JIT:
-    from llvmlite import ir  # type: ignore[import-untyped]
+    from llvmlite import ir
     from numba import types
     from numba.extending import intrinsic
 

@@ -76,14 +76,18 @@ def quadratic(x, step):
     return (np.array([1.0, 4.0, 10.0])[: len(x)] * x.T).T
 
 
-def run(part, theta, hyper, gradient, steps):
-    """Yield (theta, state) after every step; ``hyper`` is an array or a function of t."""
+def run(part, theta, hyper, gradient, steps, shared=0.0):
+    """Yield (theta, state) after every step; ``hyper`` is an array or a function of t.
+
+    The engine's last row, which says whether all lanes share their hyper-parameters, is added.
+    """
     theta = np.array(theta, dtype=float)
     dim, lanes = theta.shape
     state = np.zeros((part.state_rows(dim), lanes))
     point, loss = np.zeros_like(theta), np.zeros(lanes)
     for t in range(1, steps + 1):
         rows = np.array(hyper(t) if callable(hyper) else hyper)
+        rows = np.concatenate([rows, np.full((1, lanes), shared)])
         point[...] = theta
         if part.query_kernel() is not None:
             part.query_kernel()(theta, state, rows, t, point)
@@ -93,8 +97,8 @@ def run(part, theta, hyper, gradient, steps):
         yield theta, state
 
 
-def end(part, theta, hyper, gradient, steps):
-    *_, (final, state) = run(part, theta, hyper, gradient, steps)
+def end(part, theta, hyper, gradient, steps, shared=0.0):
+    *_, (final, state) = run(part, theta, hyper, gradient, steps, shared)
     return final, state
 
 
@@ -193,10 +197,11 @@ def test_bits_do_not_depend_on_the_other_lanes(rule, variant):
             same = np.repeat(hyper[:, [lane]], width, axis=1)
             others = numbers((DIM, width), seed=width)
             others[:, width // 2] = theta[:, lane]
-            uniform, uniform_state = end(part, others, same, quadratic, steps)
-            assert (uniform[:, width // 2] == mixed[:, lane]).all()
-            ours, theirs = uniform_state[:, width // 2], mixed_state[:, lane]
-            assert (ours[:state_rows] == theirs[:state_rows]).all()
+            for shared in (0.0, 1.0):
+                uniform, uniform_state = end(part, others, same, quadratic, steps, shared)
+                assert (uniform[:, width // 2] == mixed[:, lane]).all()
+                ours, theirs = uniform_state[:, width // 2], mixed_state[:, lane]
+                assert (ours[:state_rows] == theirs[:state_rows]).all()
     for width in (5, 9):
         some, _ = end(part, theta[:, :width], hyper[:, :width], quadratic, steps)
         assert (some == mixed[:, :width]).all()

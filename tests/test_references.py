@@ -38,7 +38,8 @@ def our_path(rule, variant, parameters, gradient, lanes=9):
     cls = fd.optimizers.get(rule)
     part = cls(**parameters, **({} if variant == "standard" else {"variant": variant}))
     theta = np.repeat(make_references.START[:, None], lanes, axis=1)
-    hyper = np.array([[part.base_values()[n]] * lanes for n in cls.parameter_names()])
+    values = [part.base_values()[n] for n in cls.parameter_names()]
+    hyper = np.repeat(np.array([*values, 1.0])[:, None], lanes, axis=1)  # 1: all lanes share them
     state = np.zeros((part.state_rows(len(theta)), lanes))
     point, path = theta.copy(), []
     for step in range(1, STEPS + 1):

@@ -4,8 +4,8 @@ The numbers V01, V02, ... are those of the project's validation notes; every doc
 where the answer comes from, so no number here was produced by the package.
 
 Statistical tests use fixed seeds and the exact standard error of what they compare, and ask
-for abs(z) < 4.5: for a normal z a false alarm has probability 6.8e-6.  There are about 40
-such comparisons in this file, so 3e-4 for the file at a new seed.
+for abs(z) < 4.5: for a normal z a false alarm has probability 6.8e-6.  There are about 120
+such comparisons in this file, so 1e-3 for the file at new seeds.
 """
 
 from __future__ import annotations

@@ -120,6 +120,10 @@ def run(
         If the result does not fit into memory.
     """
     threads = _checked_threads(threads)
+    if geometry is not None and not isinstance(geometry, Geometry):
+        raise InvalidValueError(
+            "geometry", geometry, "None or a Geometry, such as Geometry(tile=64)"
+        )
     plan.require_memory()
     out = plan.allocate()
     report = Run(threads=threads)
@@ -154,7 +158,8 @@ class _Driver:
     ) -> None:
         self.plan, self.out, self.threads, self.geometry = plan, out, threads, geometry
         self.interrupt, self.bar = interrupt, bar
-        self.hyper = plan.table(plan.optimizer)
+        # One more column, for the row that says whether a tile's lanes share all others.
+        self.hyper = np.pad(plan.table(plan.optimizer), ((0, 0), (0, 1)))
         self.params = plan.table(plan.landscape)
         stage_tables = [plan.table(stage) for stage in plan.stages]
         self.stage_params = np.concatenate([np.zeros((plan.configurations, 0)), *stage_tables], 1)
@@ -182,7 +187,7 @@ class _Driver:
             self._advance(lanes, step, steps, closing)
             step += steps
             before, live = live, int(lanes.book[:, loop.ALIVE].sum())
-            pace.stop(steps, (before - live) / before)
+            pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
             self.bar.show(begin, end, live, step)
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
                 lanes = self._compact(lanes, live)
@@ -224,7 +229,7 @@ class _Driver:
         return Lanes(
             theta=self._loaded(self.plan.points, start),
             state=_aligned((tiles, self.plan.optimizer.state_rows(dim), width), 0.0),
-            hyper=self._loaded(self.hyper, configuration),
+            hyper=_marked(self._loaded(self.hyper, configuration)),
             params=self._loaded(self.params, configuration),
             stage_params=self._loaded(self.stage_params, configuration),
             streams=streams,
@@ -253,6 +258,7 @@ class _Driver:
         packed.append(self._work(*index.shape))
         compacted = Lanes(*packed)
         compacted.book[:, loop.ALIVE] = alive
+        _marked(compacted.hyper)
         return compacted
 
     def _work(self, tiles: int, width: int) -> FloatArray:
@@ -275,7 +281,7 @@ class _Driver:
             return self.geometry.tile
         dim = self.plan.landscape.dim
         rows = 3 * dim + self.plan.optimizer.state_rows(dim) + self.plan.landscape.workspace + 12
-        cached = 32_768 // (8 * rows) // 16 * 16
+        cached = 49_152 // (8 * rows) // 16 * 16
         share = -(-lanes // (8 * self.threads)) * 8
         return max(8, min(max(cached, 32), 256, share))
 
@@ -331,6 +337,13 @@ def _aligned(shape: tuple[int, ...], value: float | None = None) -> FloatArray:
     return array
 
 
+def _marked(hyper: FloatArray) -> FloatArray:
+    """Write to the last row of each tile whether its lanes share the rows above."""
+    shared = (hyper[:, :-1] == hyper[:, :-1, :1]).all(axis=(1, 2))
+    hyper[:, -1] = shared[:, None]
+    return hyper
+
+
 def _realigned(array: IntArray) -> IntArray:
     aligned = _aligned(array.shape).view(array.dtype)
     aligned[...] = array
@@ -344,6 +357,10 @@ class _Pace:
     noticed soon, and that few lanes end within an epoch and idle until its end.
     """
 
+    # Coordinates times steps that take as long as the return to Python, a millisecond or more
+    # on a busy machine.  Without this floor a slow return would shorten the next epoch, and
+    # so on down to 16 steps each: 80 times slower for the last lanes of an ensemble.
+    _least = 2**20
     _seconds = 0.02
     _first = 64
     _most_ended = 0.1
@@ -358,12 +375,16 @@ class _Pace:
         self._began = time.perf_counter()
         return min(self._steps, left)
 
-    def stop(self, steps: int, ended: float) -> None:
-        """Learn from an epoch of `steps` steps in which a fraction `ended` of the lanes ended."""
+    def stop(self, steps: int, ended: float, live: int) -> None:
+        """Learn from an epoch of `steps` steps in which a fraction `ended` of the lanes ended.
+
+        `live` coordinates are left.
+        """
         if self._fixed is None:
             took = max(time.perf_counter() - self._began, 1e-6)
             factor = min(2.0, self._seconds / took, self._most_ended / max(ended, 1e-3))
-            self._steps = max(16, int(steps * max(factor, 0.25)))
+            least = min(max(self._least // max(live, 1), 16), 1024)
+            self._steps = max(least, int(steps * max(factor, 0.25)))
 
 
 class _Interrupt:

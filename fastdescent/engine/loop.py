@@ -128,7 +128,7 @@ def no_stage(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int)
     """Stand in for an absent noise or transform; never called."""
 
 
-@routine
+@lane_function
 def _norm(rows: Rows, dim: int, lane: int) -> float:
     total = 0.0
     for i in range(dim):
@@ -195,18 +195,21 @@ def _finish(
     book[ALIVE, lane] = 0
 
 
-@routine
+@lane_function
 def _look(
-    lane: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, book: Indices, shared: Any
+    lane: int, step: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, tests: Row
 ) -> int:
-    """Return the status of one lane."""
+    """Return the status of one lane, asking the costly questions last."""
     dim = theta.shape[0]
-    finite = np.isfinite(loss[lane])
-    for i in range(dim):
-        finite &= np.isfinite(theta[i, lane])
-    if not finite or _norm(theta, dim, lane) > shared.tests[1]:
+    finite = abs(loss[lane]) < np.inf
+    if step % THETA_CHECK == 0 or not finite or loss[lane] <= limits[EVENT, lane]:
+        for i in range(dim):
+            finite &= abs(theta[i, lane]) < np.inf
+    if not finite or (tests[1] < np.inf and _norm(theta, dim, lane) > tests[1]):
         return DIVERGED
-    if loss[lane] <= limits[STOP, lane] or _norm(grad, dim, lane) <= shared.tests[0]:
+    if loss[lane] <= limits[STOP, lane]:
+        return CONVERGED
+    if tests[0] >= 0.0 and _norm(grad, dim, lane) <= tests[0]:
         return CONVERGED
     return RUNNING
 
@@ -246,8 +249,8 @@ def _retire(
     for lane in range(loss.shape[0]):
         if book[ALIVE, lane] == 0:
             continue
-        status = _look(lane, theta, loss, grad, limits, book, shared)
-        if status != DIVERGED:
+        status = _look(lane, step, theta, loss, grad, limits, shared.tests)
+        if status != DIVERGED and loss[lane] <= limits[EVENT, lane]:
             _note_hits(lane, step, loss, limits, book, shared, out)
         if status != RUNNING:
             _finish(lane, status, step, theta, loss, grad, book, out)

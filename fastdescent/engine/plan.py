@@ -20,13 +20,22 @@ from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
 from fastdescent.noise import Noise
 from fastdescent.optimizers import Optimizer
-from fastdescent.parts import FloatArray, IntArray, Part, is_integer
+from fastdescent.parts import FloatArray, IntArray, Part, is_integer, is_number
 from fastdescent.record import Record
 from fastdescent.starts import Starts
 from fastdescent.stopping import Stop
 from fastdescent.transforms import Transform
 
 __all__ = ["Plan"]
+
+# What a result calls its own: no swept parameter can give its name to an axis there.
+_RESERVED = frozenset(
+    [
+        *("start", "seed", "target", "record", "coordinate", "step"),
+        *("initial", "position", "loss", "gradient_norm", "steps", "status", "hitting_time"),
+        *("path", "path_loss", "path_gradient_norm"),
+    ]
+)
 
 # Bytes of everything that exists once per call, whatever its size: code, caches, a wave.
 _FIXED = 200_000_000
@@ -75,7 +84,7 @@ class Plan:
             noise.require_dim(landscape.dim)
         steps = _integer("steps", steps, 1, 2**32 - 1)
         _check_schedules(optimizer, steps)
-        transforms = (transforms,) if isinstance(transforms, Transform) else tuple(transforms)
+        transforms = tuple(transforms) if isinstance(transforms, Iterable) else (transforms,)
         for transform in transforms:
             _check_part("transforms", transform, Transform, "[ClipByNorm(1.0)]")
         if len(transforms) > MAX_STAGES - 1:
@@ -196,11 +205,13 @@ class Plan:
         path = records * (dim + 2) * 8
         per_trajectory = (dim + 3 + len(self.targets)) * 8 + 1 + path
         table = self.configurations * 8 * 8
-        needed = self.trajectories * per_trajectory + table + _FIXED
+        count = self.starts.size(self.landscape)  # they may be too many to be made
+        trajectories = self.configurations * count * self.seeds
+        needed = trajectories * per_trajectory + count * dim * 8 + table + _FIXED
         ways = ["fewer starts or seeds", "shorter sweeps", "several calls"]
         if path:
             ways.insert(0, f"recording fewer than {records} steps")
-        what = f"a result of {self.trajectories:,} trajectories"
+        what = f"a result of {trajectories:,} trajectories"
         if path:
             what += f" with {records:,} recorded steps"
         memory.require(needed, what, "ways out: " + ", ".join(ways))
@@ -232,6 +243,13 @@ class Plan:
                 if _key(part, field) in named:
                     continue  # the same object given twice shares its axis
                 name = field if field not in taken else f"{part.kind}_{field}"
+                if name in _RESERVED:
+                    raise InvalidValueError(
+                        f"{type(part).__name__}.{field}",
+                        values,
+                        "one number, not an axis",
+                        f"every result has a {name!r} of its own: rename the parameter",
+                    )
                 if name in taken:
                     raise InvalidValueError(
                         f"{type(part).__name__}.{field}",
@@ -289,8 +307,11 @@ def _check_schedules(optimizer: Optimizer, steps: int) -> None:
 
 def _start_array(starts: ArrayLike, landscape: Landscape) -> FloatArray:
     try:
-        return np.asarray(starts, dtype=np.float64)
-    except (TypeError, ValueError):
+        array = np.asarray(starts)
+        if np.iscomplexobj(array):
+            raise TypeError
+        return array.astype(np.float64)
+    except (OverflowError, TypeError, ValueError):
         raise InvalidValueError(
             "starts",
             starts,
@@ -305,8 +326,9 @@ def _integer(name: str, value: Any, lower: int, upper: int) -> int:
 
 
 def _targets(targets: Any) -> tuple[float, ...]:
-    values = targets if isinstance(targets, Iterable) else (targets,)
-    array = np.asarray(list(values), dtype=float)
-    if array.ndim != 1 or not np.isfinite(array).all() or len(set(array)) < len(array):
+    several = isinstance(targets, Iterable) and getattr(targets, "ndim", 1) > 0
+    values = list(targets) if several else [targets]
+    right = all(is_number(value) and math.isfinite(value) for value in values)
+    if not right or len(set(values)) < len(values):
         raise InvalidValueError("targets", targets, "different finite losses above the minimum")
-    return tuple(array.tolist())
+    return tuple(map(float, values))

@@ -8,14 +8,14 @@ import numpy as np
 
 from fastdescent.contracts import Row, Rows, kernel, lane_function
 from fastdescent.optimizers._base import Optimizer
-from fastdescent.optimizers._moments import advance_second, correct_second
+from fastdescent.optimizers._moments import correct_second, correct_shared, shared
 from fastdescent.parts import Values, option, parameter
 
 __all__ = ["Adam"]
 
 
 @lane_function
-def _outside(
+def _step(
     x: float,
     g: float,
     m: float,
@@ -24,11 +24,13 @@ def _outside(
     beta1: float,
     beta2: float,
     epsilon: float,
+    decay: float,
     scale1: float,
     scale2: float,
 ) -> tuple[float, float, float]:
-    m = beta1 * m + (1.0 - beta1) * g
-    v = beta2 * v + (1.0 - beta2) * (g * g)
+    slope = g + decay * x
+    m = beta1 * m + (1.0 - beta1) * slope
+    v = beta2 * v + (1.0 - beta2) * (slope * slope)
     return x - rate * scale1 * m / (np.sqrt(v) * scale2 + epsilon), m, v
 
 
@@ -39,19 +41,22 @@ def epsilon_outside(
     """Add epsilon to the root of the corrected second moment."""
     dim, lanes = theta.shape
     rate, beta1, beta2, epsilon, decay = hyper[0], hyper[1], hyper[2], hyper[3], hyper[4]
-    same, shared1, shared2 = advance_second(state[2 * dim :], beta1, beta2, step)
-    scale1, scale2 = state[2 * dim + 2], state[2 * dim + 3]
-    for i in range(dim):
-        x, g, m, v = theta[i], grad[i], state[i], state[dim + i]
-        # Twice the same loop: with the corrections in registers it is 8 % faster in 2-D.
-        if same:
+    scales = state[2 * dim :]
+    if shared(hyper):
+        s1, s2 = correct_shared(scales, beta1[0], beta2[0], step)
+        h = (rate[0], beta1[0], beta2[0], epsilon[0], decay[0], s1, s2)
+        for i in range(dim):
+            x, g, m, v = theta[i], grad[i], state[i], state[dim + i]
             for k in range(lanes):
-                slope, h = g[k] + decay[k] * x[k], (rate[k], beta1[k], beta2[k], epsilon[k])
-                x[k], m[k], v[k] = _outside(x[k], slope, m[k], v[k], *h, shared1, shared2)
-        else:
+                x[k], m[k], v[k] = _step(x[k], g[k], m[k], v[k], *h)
+    else:
+        correct_second(scales, beta1, beta2, step)
+        scale1, scale2 = scales[2], scales[3]
+        for i in range(dim):
+            x, g, m, v = theta[i], grad[i], state[i], state[dim + i]
             for k in range(lanes):
-                slope, h = g[k] + decay[k] * x[k], (rate[k], beta1[k], beta2[k], epsilon[k])
-                x[k], m[k], v[k] = _outside(x[k], slope, m[k], v[k], *h, scale1[k], scale2[k])
+                p = (rate[k], beta1[k], beta2[k], epsilon[k], decay[k], scale1[k], scale2[k])
+                x[k], m[k], v[k] = _step(x[k], g[k], m[k], v[k], *p)
 
 
 @kernel("update")
