@@ -30,7 +30,8 @@ Families
     uint64 holds the study seed, the start index and the replicate index.
 
 All arrays are distinct and C-contiguous with the lane index last; all are float64 but
-``batch`` and ``streams``.  Kernels write in place, never raise and call no libm.
+``batch`` and ``streams``.  Kernels write in place, allocate nothing, never raise and call no
+libm.  One that is called from Python must not get the same array twice.
 
 Examples
 --------
@@ -50,6 +51,7 @@ import functools
 import hashlib
 import inspect
 import os
+import sysconfig
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import FunctionType as PythonFunction
@@ -61,9 +63,10 @@ import numpy as np
 from numba import types
 from numba.core import caching
 from numba.core.dispatcher import Dispatcher
+from numba.core.errors import NumbaError
 from numpy.typing import NDArray
 
-from fastdescent.errors import KernelSignatureError, UnknownNameError
+from fastdescent.errors import KernelCompileError, KernelSignatureError, UnknownNameError
 from fastdescent.lowering import KernelCompiler
 
 __all__ = [
@@ -215,7 +218,10 @@ class Kernel(types.WrapperAddressProtocol):  # type: ignore[misc]
         # Without a source file or a writable folder, it compiles in every process.
         with contextlib.suppress(RuntimeError):
             dispatcher._cache = _KernelCache(self.function)
-        dispatcher.compile(self._signature)
+        try:
+            dispatcher.compile(self._signature)
+        except NumbaError as error:
+            raise KernelCompileError(self.function.__qualname__, self.family, str(error)) from error
         dispatcher.disable_compile()
         return dispatcher
 
@@ -323,8 +329,8 @@ class _StampMixin:
     def get_source_stamp(self) -> str:
         # The module too: a file run as a script has kernels that no import can unpickle.
         digest = hashlib.sha256(self._py_func.__module__.encode())
-        for path in sorted(set(_source_files(self._py_func))):
-            digest.update(_file_digest(path))
+        for ingredient in sorted(set(_ingredients(self._py_func, set()))):
+            digest.update(ingredient)
         return digest.hexdigest()
 
     @classmethod
@@ -361,28 +367,40 @@ class _KernelCache(caching.FunctionCache):  # type: ignore[misc]
     _impl_class = _KernelCacheImpl
 
 
-def _source_files(function: Any, seen: frozenset[Any] = frozenset()) -> Iterator[str]:
-    """Yield the files of a function and of all compiled functions that it calls."""
+def _ingredients(function: Any, seen: set[Any]) -> Iterator[bytes]:
+    """Yield what a function's compiled code was made from: sources and global constants."""
     if function in seen:
         return
-    seen |= {function}
-    yield function.__code__.co_filename
+    seen.add(function)
+    yield _file_digest(function.__code__.co_filename)
     names = function.__code__.co_names
     for name in names:
         value = function.__globals__.get(name)
-        attributes = [getattr(value, n, None) for n in names] if _is_module(value) else []
-        for candidate in (value, *attributes):
-            if isinstance(candidate, Dispatcher):
-                yield from _source_files(candidate.py_func, seen)
-        if _is_module(value) and str(getattr(value, "__file__", "")).startswith(_PACKAGE):
-            yield str(value.__file__)
+        if isinstance(value, ModuleType) and not _is_library(value):
+            yield _file_digest(str(value.__file__))
+            for attribute in names:
+                yield from _ingredient(attribute, getattr(value, attribute, None), seen)
+        yield from _ingredient(name, value, seen)
 
 
-def _is_module(value: object) -> bool:
-    return isinstance(value, ModuleType) and value is not np
+def _ingredient(name: str, value: Any, seen: set[Any]) -> Iterator[bytes]:
+    if isinstance(value, Dispatcher):
+        yield from _ingredients(value.py_func, seen)
+    elif isinstance(value, bool | int | float | str | tuple | np.generic):
+        yield f"{name} = {value!r}".encode()
+    elif hasattr(value, "_defn"):  # an intrinsic, which writes LLVM code itself
+        yield _file_digest(inspect.getfile(value._defn))
+
+
+def _is_library(module: ModuleType) -> bool:
+    """Return whether a module is installed rather than written by the user or by us."""
+    path = getattr(module, "__file__", None)
+    library = path is None or "site-packages" in path or path.startswith(_STANDARD_LIBRARY)
+    return library and not str(path).startswith(_PACKAGE)
 
 
 _PACKAGE = str(Path(__file__).parent)
+_STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
 
 
 @functools.cache

@@ -13,6 +13,7 @@ from collections.abc import Iterable
 __all__ = [
     "FastdescentError",
     "InvalidValueError",
+    "KernelCompileError",
     "KernelSignatureError",
     "MemoryLimitError",
     "UnknownNameError",
@@ -83,6 +84,31 @@ class UnknownNameError(FastdescentError, KeyError):
 
 class KernelSignatureError(FastdescentError, TypeError):
     """A kernel whose parameters are not those of its family."""
+
+
+class KernelCompileError(FastdescentError, TypeError):
+    """A kernel that Numba cannot compile.
+
+    Parameters
+    ----------
+    name, family : str
+        The kernel and its contract.
+    report : str
+        What Numba said.
+    """
+
+    def __init__(self, name: str, family: str, report: str) -> None:
+        super().__init__(name, family, report)
+        self.name, self.family, self.report = name, family, report
+
+    def __str__(self) -> str:
+        lines = [line for line in self.report.splitlines() if line.strip()]
+        return (
+            f"kernel {self.name} of family {self.family!r} does not compile; allowed are loops "
+            "over its arguments' rows and lanes, arithmetic, np.sqrt, abs, min, max and lane "
+            "functions, but nothing that allocates: compute in rows of the state or of the "
+            "workspace.  Numba said: " + "\n".join(lines[:1] + lines[-12:])
+        )
 
 
 class MemoryLimitError(FastdescentError, MemoryError):

@@ -182,7 +182,7 @@ class Part:
 
     def at(self, **values: float) -> Self:
         """Return a copy with the given parameters replaced."""
-        return dataclasses.replace(self, **values)  # type: ignore[type-var]
+        return type(self)(**{**self._given(), **values})
 
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}={_shown(value)}" for name, value in self._given().items())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 import matplotlib as mpl
 import pytest
@@ -13,8 +14,6 @@ mpl.use("Agg")
 @pytest.fixture(autouse=True)
 def _no_leftover_signal_handlers():
     """A simulation must give back the handler of Ctrl-C that it found."""
-    import signal
-
     before = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is before

@@ -44,11 +44,6 @@ LAYERS = {
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 
 
-def known(reason):
-    """Mark a bug that is known: once it is mended the mark makes the test fail, and goes."""
-    return pytest.mark.xfail(strict=True, reason=reason)
-
-
 # Layers.
 
 
@@ -187,12 +182,7 @@ def points_with(landscape, value):
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=known("a sigmoid of inf is 1, and the loss 0.325"))
-        if name == "SigmoidValley"
-        else name
-        for name in BUILT_IN
-    ],
+    BUILT_IN,
 )
 def test_loss_is_not_finite_where_theta_is_not(name):
     """The contract by which the engine notices divergence."""
@@ -359,7 +349,6 @@ def test_an_unknown_part_is_named_with_its_neighbour(kind):
         parts.get(kind, known + "s" if known + "s" not in parts.names(kind) else known + "x")
 
 
-@known("Part.at goes through dataclasses.replace, which gives every field in its order")
 def test_a_replaced_value_keeps_the_order_in_which_axes_were_written():
     rule = fd.optimizers.Adam(beta1=[0.8, 0.9], learning_rate=[0.1, 0.2])
     assert list(rule.at(epsilon=1e-6).axes()) == ["beta1", "learning_rate"]
@@ -446,7 +435,6 @@ def ended(tile, landscape, rule, **arguments):
     return ds.steps.values.tolist(), ds.status.values.tolist()
 
 
-@known("_count_events compares squares, _look norms: the square of 1e155 is inf")
 def test_a_radius_whose_square_overflows_does_not_see_its_neighbours():
     """Theta grows from 1e150 past 1e155, where its square overflows, inside a radius of 1e200; the
     other configuration converges at step 40, and the tile is looked at."""
@@ -459,7 +447,6 @@ def test_a_radius_whose_square_overflows_does_not_see_its_neighbours():
     assert ended(1, Cone(), **arguments) == ended(8, Cone(), **arguments)
 
 
-@known("_count_events compares squares, _look norms: they differ in the last bit")
 def test_a_gradient_tolerance_does_not_see_its_neighbours():
     """A gradient whose squared norm rounds above the squared tolerance, and whose norm rounds to
     the tolerance, beside a lane that converges in the same step."""
@@ -508,7 +495,6 @@ def test_importing_is_cheap(child_environment):
     assert cache_files(child_environment) == []  # nothing was compiled
 
 
-STALE = known("_source_files follows functions into other files, and no constants")
 MINE = """
 import numpy as np
 import fastdescent as fd
@@ -542,8 +528,8 @@ def slope(x):
     [
         ("slope(theta[0, lane])", {"slope": 20.0}),
         ("helper.slope(theta[0, lane])", {"slope": 20.0}),
-        pytest.param("RATE", {"rate": 20.0}, marks=STALE),
-        pytest.param("helper.RATE", {"rate": 20.0}, marks=STALE),
+        pytest.param("RATE", {"rate": 20.0}),
+        pytest.param("helper.RATE", {"rate": 20.0}),
     ],
     ids=["function", "module.function", "constant", "module.constant"],
 )

@@ -40,7 +40,7 @@ def same(a, b):
     assert list(a.variables) == list(b.variables)
     for name in a.variables:
         left, right = a[name].values, b[name].values
-        assert left.dtype == right.dtype and left.shape == right.shape, name
+        assert (left.dtype, left.shape) == (right.dtype, right.shape), name
         assert left.tobytes() == right.tobytes(), name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import multiprocessing
 import os
 import signal
@@ -16,6 +17,7 @@ import pytest
 
 import fastdescent as fd
 from fastdescent.contracts import JIT
+from fastdescent.engine.ensemble import Geometry
 
 pytestmark = pytest.mark.skipif(
     not JIT and sys.platform != "linux", reason="plain Python has no threads to test"
@@ -102,8 +104,6 @@ def test_an_interrupt_keeps_what_is_finished():
 
 @pytest.mark.skipif(not JIT, reason="too slow in plain Python")
 def test_an_interrupt_before_later_waves_reports_them_at_their_start():
-    from fastdescent.engine.ensemble import Geometry
-
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     ds = fd.simulate(
         fd.landscapes.Rosenbrock(),
@@ -207,7 +207,7 @@ def test_a_users_rule_is_as_fast_as_the_built_in_one(tmp_path, monkeypatch):
     text = RULE.replace("np.sign(g[lane])", "g[lane]").replace("SignDescent", "OwnDescent")
     (tmp_path / "own_rule.py").write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
-    import own_rule
+    own_rule = importlib.import_module("own_rule")
 
     def best(rule) -> float:
         runs = [

@@ -246,7 +246,8 @@ def has_avx2():
 @pytest.mark.skipif(platform.machine() != "x86_64" or not has_avx2(), reason="needs x86 with AVX2")
 def test_philox_becomes_vector_multiplications():
     fill(rs.fill_uniform, rs.make_streams(1, np.arange(8)), 0, 0, rs.NOISE)
-    (assembly,) = rs.fill_uniform.inspect_asm().values()
+    # Kernels of other tests may have compiled it for other types of the step.
+    assembly = next(iter(rs.fill_uniform.inspect_asm().values()))
     # Ten rounds of two; what does not depend on the lane is multiplied once, outside.
     assert len(re.findall(r"vpmuludq\s.*[yz]mm", assembly)) >= 18
 

@@ -145,7 +145,7 @@ def workloads(scale: float = 1.0) -> list[Workload]:
         return rng.uniform(-half_width, half_width, (count, dim))
 
     count, stopping_count = 8192, max(1, round(scale * 10_000))
-    steps, fewer_steps = max(1, round(scale * 2000)), max(1, round(scale * 500))
+    steps, fewer_steps = max(1, round(scale * 8000)), max(1, round(scale * 2000))
     plane = box(2.0, count, 2)
     return [
         Workload("rosenbrock-2", "rosenbrock", 2, plane, steps),

@@ -361,7 +361,7 @@ class _Pace:
     # on a busy machine.  Without this floor a slow return would shorten the next epoch, and
     # so on down to 16 steps each: 80 times slower for the last lanes of an ensemble.
     _least = 2**20
-    _seconds = 0.02
+    _seconds = 0.05
     _first = 64
     _most_ended = 0.1
 

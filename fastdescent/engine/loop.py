@@ -129,11 +129,11 @@ def no_stage(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int)
 
 
 @lane_function
-def _norm(rows: Rows, dim: int, lane: int) -> float:
+def _square(rows: Rows, dim: int, lane: int) -> float:
     total = 0.0
     for i in range(dim):
         total += rows[i, lane] * rows[i, lane]
-    return np.sqrt(total)  # type: ignore[no-any-return]
+    return total
 
 
 @lane_function
@@ -189,7 +189,7 @@ def _finish(
     for i in range(dim):
         out.position[number, i] = theta[i, lane]
     out.loss[number] = loss[lane]
-    out.gradient_norm[number] = _norm(grad, dim, lane)
+    out.gradient_norm[number] = np.sqrt(_square(grad, dim, lane))
     out.steps[number] = step
     out.status[number] = status
     book[ALIVE, lane] = 0
@@ -199,17 +199,19 @@ def _finish(
 def _look(
     lane: int, step: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, tests: Row
 ) -> int:
-    """Return the status of one lane, asking the costly questions last."""
+    """Return the status of one lane; squares are compared just as `_count_events` does."""
     dim = theta.shape[0]
     finite = abs(loss[lane]) < np.inf
-    if step % THETA_CHECK == 0 or not finite or loss[lane] <= limits[EVENT, lane]:
+    if step % THETA_CHECK == 0 or not finite:
         for i in range(dim):
             finite &= abs(theta[i, lane]) < np.inf
-    if not finite or (tests[1] < np.inf and _norm(theta, dim, lane) > tests[1]):
+    if not finite:
+        return DIVERGED
+    if tests[1] < np.inf and _square(theta, dim, lane) > tests[1] * tests[1]:
         return DIVERGED
     if loss[lane] <= limits[STOP, lane]:
         return CONVERGED
-    if tests[0] >= 0.0 and _norm(grad, dim, lane) <= tests[0]:
+    if tests[0] >= 0.0 and _square(grad, dim, lane) <= tests[0] * tests[0]:
         return CONVERGED
     return RUNNING
 
@@ -280,7 +282,7 @@ def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: 
             for i in range(dim):
                 out.path[number, place, i] = theta[i, lane]
             out.path_loss[number, place] = loss[lane]
-            out.path_gradient_norm[number, place] = _norm(grad, dim, lane)
+            out.path_gradient_norm[number, place] = np.sqrt(_square(grad, dim, lane))
 
 
 @routine

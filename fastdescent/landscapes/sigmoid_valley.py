@@ -25,7 +25,8 @@ def value_and_gradient(
         s = sigmoid(0.5 * x + y)
         t = sigmoid(2.5 * x + y)
         a, b = s - 0.2, t - 0.9
-        loss[lane] = 0.5 * (a * a + b * b)
+        # A saturated sigmoid would hide that theta is no longer finite.
+        loss[lane] = 0.5 * (a * a + b * b) + 0.0 * (x + y)
         p, q = a * s * (1.0 - s), b * t * (1.0 - t)
         gx[lane] = 0.5 * p + 2.5 * q
         gy[lane] = p + q
