@@ -10,6 +10,9 @@ import pytest
 
 mpl.use("Agg")
 
+# A shell starts its background jobs with Ctrl-C ignored, and what they start inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 @pytest.fixture(autouse=True)
 def _no_leftover_signal_handlers():

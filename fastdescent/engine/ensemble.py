@@ -390,13 +390,15 @@ class _Pace:
 class _Interrupt:
     """Take the first Ctrl-C as a wish to stop at the next safe point.
 
-    A second one raises `KeyboardInterrupt` at once.  Only the main thread receives signals.
+    A second one raises `KeyboardInterrupt` at once.  Only the main thread receives signals,
+    and a job that a shell put into the background ignores this one and goes on ignoring it.
     """
 
     def __init__(self) -> None:
         self.seen = False
         self._previous: Any = None
-        self._installed = threading.current_thread() is threading.main_thread()
+        in_main_thread = threading.current_thread() is threading.main_thread()
+        self._installed = in_main_thread and signal.getsignal(signal.SIGINT) != signal.SIG_IGN
 
     def __enter__(self) -> _Interrupt:
         if self._installed:
