@@ -1,9 +1,9 @@
 """The performance table of the README: every program on the same work, in one run.
 
-``python -m benchmarks.table`` prints it as Markdown; ``--update README.md`` also writes it
-between the marks there.  Every figure is a ratio of two measurements of this run, each the
-best of several, taken in turn so that a busy moment of a shared machine hits all sides.
-Compilation is never in a time, except in the line that is about it.
+``python -m benchmarks.table`` prints it as Markdown, in blocks; ``--update README.md`` also
+writes each block between its marks there.  Every figure is a ratio of two measurements of this
+run, each the best of several, taken in turn so that a busy moment of a shared machine hits all
+sides.  Compilation is never in a time, except in the line that is about it.
 """
 
 from __future__ import annotations
@@ -18,12 +18,13 @@ import textwrap
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 
 import numba
 
 from benchmarks.peers import PEERS, workloads
 
-BEGIN, END = "<!-- performance: begin -->", "<!-- performance: end -->"
+BLOCKS = ("programs", "engine", "kernels")
 
 TITLES = {
     "rosenbrock-2": "Adam, Rosenbrock dim 2, 8192 trajectories, fixed steps",
@@ -62,7 +63,7 @@ def child(*arguments: str, environment: dict[str, str] | None = None) -> str:
     )
     if done.returncode:
         raise RuntimeError(f"{' '.join(arguments)} failed:\n{done.stderr}")
-    return done.stdout.strip().splitlines()[-1]
+    return (done.stdout.strip().splitlines() or [""])[-1]
 
 
 def rate(peer: str, workload: str, threads: int, setting: Setting) -> float:
@@ -105,16 +106,24 @@ def workload_rows(setting: Setting) -> list[str]:
     return lines
 
 
+def two_processes(setting: Setting) -> float:
+    """Return how many times the work two independent processes of one thread do at once."""
+    command = [sys.executable, "-m", "benchmarks.measure", "fastdescent", "rosenbrock-10"]
+    command += ["--threads", "1", "--seconds", str(2 * setting.seconds), "--repeats", "99"]
+    both = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    return sum(float(json.loads(process.communicate()[0])["rate"]) for process in both)
+
+
 def scaling_rows(setting: Setting) -> list[str]:
-    """Return the line about threads."""
-    one, all_threads = 0.0, 0.0
+    """Return the lines about threads, and what the machine itself gives to two processes."""
+    one, many, apart = 0.0, 0.0, 0.0
     for _ in range(setting.rounds):
         one = max(one, rate("fastdescent", "rosenbrock-10", 1, setting))
-        all_threads = max(
-            all_threads, rate("fastdescent", "rosenbrock-10", setting.threads, setting)
-        )
+        many = max(many, rate("fastdescent", "rosenbrock-10", setting.threads, setting))
+        apart = max(apart, two_processes(setting))
     return [
-        f"| {setting.threads} threads against one, Rosenbrock dim 10 | {all_threads / one:.2f} x |"
+        f"| {setting.threads} threads against one, Rosenbrock dim 10 | {many / one:.2f} x |",
+        f"| two processes of one thread each against one | {apart / one:.2f} x |",
     ]
 
 
@@ -126,10 +135,10 @@ import fastdescent as fd
 cost = {}
 for exponent in (3, 4, 5, 6, 7):
     count = 10**exponent
-    steps = max(100, 10**8 // count // 10 * 2)
+    steps = max(1000, 3 * 10**8 // count)
     starts = np.random.default_rng(0).uniform(-2, 2, (count, 2))
     best = np.inf
-    for _ in range(5 if exponent < 7 else 2):
+    for _ in range(3 if exponent < 7 else 1):
         ds = fd.simulate(
             fd.landscapes.Rosenbrock(), fd.optimizers.Adam(), starts=starts, steps=steps,
             threads=int(sys.argv[1]),
@@ -188,21 +197,37 @@ def start_rows(setting: Setting) -> list[str]:
     ]
 
 
-def table(setting: Setting) -> str:
-    """Return the whole table as Markdown."""
-    others = ["| | measured |", "|---|---|"]
-    rows = workload_rows(setting)
-    for part in (scaling_rows, size_rows, start_rows):
-        others += part(setting)
-        print(others[-1], file=sys.stderr)
-    machine = f"{numba.config.NUMBA_NUM_THREADS} cores ({cpu()}), {setting.threads} threads"
-    note = textwrap.fill(
-        f"Measured by `./scripts/benchmark` on {machine}, best of {setting.rounds} rounds; "
-        "the C++, hand-tuned JAX and Numba programs use the same threads.  The machine is "
-        "shared: ratios hold, absolute figures do not.",
-        95,
-    )
-    return "\n".join([note, "", *rows, "", *others])
+def kernel_rows() -> list[str]:
+    """Return the line about every kernel beside its bound."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "kernels.json"
+        child("-m", "benchmarks.kernels", "--json", str(path))
+        ratios = [kernel["ratio"] for kernel in json.loads(path.read_text())["kernels"]]
+    within = sum(ratio <= 1.3 for ratio in ratios)
+    return [
+        f"Every rule and landscape ({len(ratios)} kernels), one thread, time per coordinate-step "
+        "over the bound from its own roots, divisions, multiply-adds, loads and stores: median "
+        f"{median(ratios):.2f}, {within} within 1.3, worst {max(ratios):.2f} "
+        "(`python -m benchmarks.kernels` prints them all)."
+    ]
+
+
+def block(name: str, setting: Setting) -> str:
+    """Measure one block and return it as Markdown."""
+    if name == "programs":
+        machine = f"{numba.config.NUMBA_NUM_THREADS} cores ({cpu()}), {setting.threads} threads"
+        note = (
+            f"Measured by `./scripts/benchmark` on {machine}, best of {setting.rounds} rounds; "
+            "C++, hand-tuned JAX and Numba use the same threads.  The columns say how many times "
+            "faster fastdescent is.  The machine is shared: ratios hold, absolute figures do not."
+        )
+        lines = [textwrap.fill(note, 95), "", *workload_rows(setting)]
+    elif name == "engine":
+        parts = (scaling_rows, size_rows, start_rows)
+        lines = ["| | measured |", "|---|---|", *(row for part in parts for row in part(setting))]
+    else:
+        lines = [textwrap.fill(kernel_rows()[0], 95)]
+    return "\n".join(lines)
 
 
 def cpu() -> str:
@@ -212,27 +237,29 @@ def cpu() -> str:
     return str(llvmlite.binding.get_host_cpu_name())
 
 
-def update(path: Path, text: str) -> None:
-    """Write the table between the marks of a Markdown file."""
-    page = path.read_text()
-    head, rest = page.split(BEGIN)
-    tail = rest.split(END)[1]
-    path.write_text(f"{head}{BEGIN}\n{text}\n{END}{tail}")
+def update(path: Path, name: str, text: str) -> None:
+    """Write a block between its marks in a Markdown file."""
+    begin, end = f"<!-- {name}: begin -->", f"<!-- {name}: end -->"
+    head, rest = path.read_text().split(begin)
+    path.write_text(f"{head}{begin}\n{text}\n{end}{rest.split(end)[1]}")
 
 
 def main() -> None:
     """Measure, print, and write if asked to."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("blocks", nargs="*", metavar="BLOCK", help=f"of {', '.join(BLOCKS)}")
     parser.add_argument("--threads", type=int, default=int(numba.config.NUMBA_NUM_THREADS))
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0)
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--update", type=Path)
     given = parser.parse_args()
-    text = table(Setting(given.threads, given.rounds, given.seconds, given.scale))
-    print(text)
-    if given.update:
-        update(given.update, text)
+    setting = Setting(given.threads, given.rounds, given.seconds, given.scale)
+    for name in given.blocks or BLOCKS:
+        text = block(name, setting)
+        print(text, end="\n\n", flush=True)
+        if given.update:
+            update(given.update, name, text)
 
 
 if __name__ == "__main__":

@@ -281,9 +281,10 @@ class _Driver:
             return self.geometry.tile
         dim = self.plan.landscape.dim
         rows = 3 * dim + self.plan.optimizer.state_rows(dim) + self.plan.landscape.workspace + 12
-        cached = 49_152 // (8 * rows) // 16 * 16
-        share = -(-lanes // (8 * self.threads)) * 8
-        return max(8, min(max(cached, 32), 256, share))
+        widest = min(max(49_152 // (8 * rows) // 16 * 16, 32), 256)
+        # As many tiles for each thread, or the threads would wait for one of them.
+        tiles = -(-lanes // (widest * self.threads)) * self.threads
+        return -(-lanes // (8 * tiles)) * 8
 
     def _shared(self, stage_columns: list[int]) -> Shared:
         order = sorted(range(len(self.plan.targets)), key=lambda i: -self.plan.targets[i])
