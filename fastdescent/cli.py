@@ -4,6 +4,9 @@ Exit status: 0, all is well; 1, the run failed (full disk, no memory, a folder t
 another study's results); 2, the study or the command line is wrong; 130, stopped by Ctrl-C.
 Whatever failed is told in one line on standard error.
 
+Parts of one's own are named like all others once ``--import FILE_OR_MODULE`` has imported the
+Python file or module that defines them.
+
 Examples
 --------
 >>> main(["list", "records"])
@@ -16,6 +19,7 @@ Steps      Exactly the steps that are named.
 from __future__ import annotations
 
 import argparse
+import importlib
 import io
 import os
 import sys
@@ -25,6 +29,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from fastdescent import parts
+from fastdescent.contracts import JIT
 from fastdescent.errors import FastdescentError, MemoryLimitError, UnknownNameError
 
 if TYPE_CHECKING:
@@ -75,6 +80,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.reconfigure(errors="backslashreplace")  # a title may hold any character
     options = _parser().parse_args(arguments)
     try:
+        for name in getattr(options, "imports", ()):
+            _import(name)
         status: int = options.action(options)
         sys.stdout.flush()
         return status
@@ -87,6 +94,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (FastdescentError, OSError) as error:
         return _fail(FAILED, error)
+
+
+def _import(name: str) -> None:
+    """Import a module, or a Python file as the module of its stem; it registers its parts."""
+    path = Path(name).absolute() if name.endswith(".py") or Path(name).is_file() else None
+    if path is not None and not path.is_file():
+        raise _CommandError(WRONG, f"--import {name}: no such file")
+    if path is not None and str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    try:
+        module = importlib.import_module(name if path is None else path.stem)
+    except (Exception, SystemExit) as error:  # whatever the user's own code raises
+        raise _CommandError(WRONG, f"--import {name}: {type(error).__name__}: {error}") from None
+    file = getattr(module, "__file__", None)
+    if path is not None and (file is None or not path.samefile(file)):
+        raise _CommandError(
+            WRONG,
+            f"--import {name}: there is another module named {path.stem!r}; rename the file",
+        )
 
 
 def _silence() -> None:
@@ -132,6 +158,17 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _add_import(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--import",
+        dest="imports",
+        action="append",
+        default=[],
+        metavar="FILE_OR_MODULE",
+        help="Python file or module that defines parts of your own; may be repeated",
+    )
+
+
 def _version_or_help(parser: argparse.ArgumentParser) -> Callable[[argparse.Namespace], int]:
     def action(options: argparse.Namespace) -> int:
         if not options.version:
@@ -158,8 +195,12 @@ def _add_run(commands: Any) -> None:
     run.add_argument("--threads", type=_threads, metavar="N", help="threads (default: all cores)")
     run.add_argument("--quiet", action="store_true", help="print errors only")
     run.add_argument(
-        "--force", action="store_true", help="compute all again, overwrite what is in the folder"
+        "--force",
+        action="store_true",
+        help="compute all again, overwrite what is in the folder, and at the end remove results "
+        "of other studies there",
     )
+    _add_import(run)
     run.set_defaults(action=_run)
 
 
@@ -177,12 +218,14 @@ def _add_list(commands: Any) -> None:
     listing.add_argument(
         "kind", nargs="?", metavar="KIND", help=f"one of {', '.join(_KINDS)}; all by default"
     )
+    _add_import(listing)
     listing.set_defaults(action=_list)
 
 
 def _add_show(commands: Any) -> None:
     show = commands.add_parser("show", help="describe a rule, a landscape or another part")
     show.add_argument("name", metavar="NAME", help="such as Adam or Rosenbrock")
+    _add_import(show)
     show.set_defaults(action=_show)
 
 
@@ -203,6 +246,7 @@ def _add_plot(commands: Any) -> None:
     plot.add_argument(
         "--out", metavar="FILE", help="image file, or a folder (default: beside the first result)"
     )
+    _add_import(plot)
     plot.set_defaults(action=_plot)
 
 
@@ -219,7 +263,27 @@ def _run(options: argparse.Namespace) -> int:
     except FastdescentError as error:
         raise _CommandError(WRONG, f"{options.study}: {error}") from None
     folder = Path(options.out or Path("results") / Path(options.study).stem)
+    _protect(Path(options.study), study, folder, options.force)
     return _Report(study, folder, options.quiet).run(options.threads, options.force)
+
+
+def _protect(source: Path, study: Study, folder: Path, force: bool) -> None:
+    """Raise if the run would overwrite the study itself, or tables that are not its own."""
+    copy = folder / "study.toml"
+    if copy.exists() and copy.samefile(source) and copy.read_bytes() != study.to_toml().encode():
+        raise _CommandError(
+            FAILED,
+            f"--out {folder}: the run would overwrite {source}, the study itself; choose another "
+            "folder (--out DIR)",
+        )
+    for name in ("summary.txt", "summary.csv"):
+        path = folder / name
+        if not force and path.is_file() and not path.read_bytes().startswith(b"landscape"):
+            raise _CommandError(
+                FAILED,
+                f"--out {folder}: {name} there was not written by fastdescent; choose another "
+                "folder (--out DIR) or overwrite it (--force)",
+            )
 
 
 class _Report:
@@ -231,11 +295,14 @@ class _Report:
         self._all: list[Any] = []
         self._files: list[Path] = []
         self._finished = 0
+        self._outside: set[str] = set()
         self._began = time.perf_counter()
 
     def run(self, threads: int | None, force: bool) -> int:
         """Run it and return the exit status."""
         pairs = len(self._study.pairs())
+        own = {pair.file_name for pair in self._study.pairs()}
+        before = {path for path in self._folder.glob("*.nc") if force and path.name not in own}
         results = self._study.results(
             self._folder,
             progress=not self._quiet and sys.stderr.isatty(),
@@ -243,16 +310,39 @@ class _Report:
             force=force,
         )
         self._say(f"{self._study.title or self._folder.name}: {pairs} results to {self._folder}")
+        if JIT and (force or not all((self._folder / name).exists() for name in own)):
+            self._say(
+                "Kernels that are not in the cache are compiled first; the first time this takes "
+                "up to a minute."
+            )
         interrupted = False
         try:
             for number, result in enumerate(results, 1):
                 interrupted = bool(result.dataset.attrs["interrupted"])
                 self._add(result)
                 self._say(f"[{number:{len(str(pairs))}}/{pairs}] {_told(result)}")
+                self._warn(result)
         except KeyboardInterrupt:
             interrupted = True
+        removed = sorted(path.name for path in before if not path.exists())
+        if removed:
+            self._say(f"Removed, for they were made by another study: {', '.join(removed)}")
         self._finish(interrupted)
         return INTERRUPTED if interrupted else 0
+
+    def _warn(self, result: Result) -> None:
+        """Say what is allowed but may not be meant."""
+        attributes, place = result.dataset.attrs, result.pair.landscape_label
+        outside = int(attributes.get("starts_outside_domain", 0))
+        if outside > 0 and place not in self._outside:  # the same starts for all rules
+            self._outside.add(place)
+            self._say(f"  note: {outside:,} starts lie outside the domain of {place}")
+        below = int(attributes.get("below_minimum", 0))
+        if below > 0:
+            self._say(
+                f"  note: {below:,} trajectories ended outside the domain of {place}, below its "
+                "known minimum"
+            )
 
     def _add(self, result: Result) -> None:
         from fastdescent.statistics import summary  # noqa: PLC0415 - slow to import

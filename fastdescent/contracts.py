@@ -403,6 +403,12 @@ _PACKAGE = str(Path(__file__).parent)
 _STANDARD_LIBRARY = sysconfig.get_paths()["stdlib"]
 
 
-@functools.cache
 def _file_digest(path: str) -> bytes:
+    state = os.stat(path)
+    return _digest(path, state.st_mtime_ns, state.st_size)
+
+
+@functools.cache
+def _digest(path: str, modified: int, size: int) -> bytes:
+    # By time and size too: a module that is reloaded has new text under the same name.
     return hashlib.sha256(Path(path).read_bytes()).digest()

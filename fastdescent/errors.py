@@ -20,6 +20,24 @@ __all__ = [
 ]
 
 
+# What other libraries, or sweeps, call a name.  It is offered only where that name is known.
+_ALIASES = {
+    "lr": "learning_rate",
+    "eta": "learning_rate",
+    "step_size": "learning_rate",
+    "momentum": "beta",
+    "gamma": "beta",
+    "mu": "beta",
+    "eps": "epsilon",
+    "wd": "weight_decay",
+    "l2": "weight_decay",
+    "b1": "beta1",
+    "b2": "beta2",
+    "n": "count",
+    "size": "count",
+}
+
+
 class FastdescentError(Exception):
     """Base class of every error that fastdescent raises on purpose."""
 
@@ -69,6 +87,8 @@ class UnknownNameError(FastdescentError, KeyError):
     --------
     >>> print(UnknownNameError("optimizer", "Adm", ["Adam", "AdaMax"]))
     unknown optimizer 'Adm'; did you mean 'Adam'? Known: AdaMax, Adam
+    >>> print(UnknownNameError("argument of AdaGrad", "lr", ["epsilon", "learning_rate"]))
+    unknown argument of AdaGrad 'lr'; did you mean 'learning_rate'? Known: epsilon, learning_rate
     """
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
@@ -76,10 +96,17 @@ class UnknownNameError(FastdescentError, KeyError):
         super().__init__(kind, name, self.known)
 
     def __str__(self) -> str:
-        folded = {known.lower(): known for known in self.known}
-        near = difflib.get_close_matches(str(self.name).lower(), folded, n=1, cutoff=0.5)
-        meant = f"; did you mean {folded[near[0]]!r}?" if near else "."
+        nearest = self._nearest()
+        meant = f"; did you mean {nearest!r}?" if nearest else "."
         return f"unknown {self.kind} {self.name!r}{meant} Known: {', '.join(self.known)}"
+
+    def _nearest(self) -> str | None:
+        given = str(self.name).lower()
+        if _ALIASES.get(given) in self.known:
+            return _ALIASES[given]
+        folded = {known.lower(): known for known in self.known}
+        near = difflib.get_close_matches(given, folded, n=1, cutoff=0.5)
+        return folded[near[0]] if near else None
 
 
 class KernelSignatureError(FastdescentError, TypeError):

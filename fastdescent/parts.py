@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self, TypeAlias, dataclass_transform
@@ -116,21 +117,74 @@ class Part:
     #: Whether parameters may be schedules.
     schedulable: ClassVar[bool] = False
     #: Names of the fields in the order in which the caller wrote them.
-    _written: tuple[str, ...] = dataclasses.field(init=False, repr=False, compare=False)
+    _written: tuple[str, ...]
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         dataclasses.dataclass(frozen=True, repr=False)(cls)
+        if any(field.name == "name" for field in cls._fields()):
+            raise InvalidValueError(
+                f"{cls.__name__}.name", "a field", "any other name", "it is the part's class name"
+            )
         if "kind" in cls.__dict__:
             _REGISTRY[cls.kind] = {}
         elif not cls.__name__.startswith("_"):
-            _REGISTRY[cls.kind][cls.__name__] = cls
+            _register(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
+        lacking = cls._lacking()
+        if lacking:
+            missing, way_out = lacking
+            raise InvalidValueError(
+                cls.__name__, f"a class without {missing}", f"a class with {missing}", way_out
+            )
+        written = cls._bound(args, kwargs)
         self = super().__new__(cls)
-        names = [field.name for field in dataclasses.fields(cls)]  # type: ignore[arg-type]
-        object.__setattr__(self, "_written", (*names[: len(args)], *kwargs))
+        object.__setattr__(self, "_written", written)
         return self
+
+    @classmethod
+    def _bound(cls, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> tuple[str, ...]:
+        """Return the names of the fields that a call gives, in its order, or say what is wrong."""
+        fields = list(cls._fields())
+        known = [field.name for field in fields]
+        for name in kwargs:
+            if name not in known:
+                raise UnknownNameError(f"argument of {cls.__name__}", name, known)
+        if len(args) > len(known):
+            raise InvalidValueError(
+                cls.__name__,
+                args,
+                f"at most {len(known)} values" + (f": {', '.join(known)}" if known else ""),
+            )
+        for name in known[: len(args)]:
+            if name in kwargs:
+                raise InvalidValueError(
+                    f"{cls.__name__}.{name}", kwargs[name], "one value", "it is given twice"
+                )
+        for field in fields[len(args) :]:
+            if _required(field) and field.name not in kwargs:
+                where = f"{cls.__name__}.{field.name}"
+                way_out = f"it has no default: {cls.__name__}({field.name}=...)"
+                raise InvalidValueError(where, _NOTHING, _allowed(field), way_out)
+        return (*known[: len(args)], *kwargs)
+
+    @classmethod
+    def _lacking(cls) -> tuple[str, str] | None:
+        """Return what a half-made class still lacks and how to give it; None if it is whole."""
+        return None
+
+    @property
+    def name(self) -> str:
+        """Name of the part: that of its class.
+
+        Examples
+        --------
+        >>> import fastdescent as fd
+        >>> fd.landscapes.Rosenbrock(dim=3).name
+        'Rosenbrock'
+        """
+        return type(self).__name__
 
     def __getnewargs_ex__(self) -> tuple[tuple[()], dict[str, Any]]:
         return (), self._given()
@@ -261,8 +315,8 @@ class Part:
 
 
 def names(kind: str) -> list[str]:
-    """Return the names of all registered parts of a kind, sorted."""
-    return sorted(_REGISTRY[kind])
+    """Return the names of all registered parts of a kind, sorted; half-made ones are left out."""
+    return sorted(name for name, part in _REGISTRY[kind].items() if not part._lacking())
 
 
 def kinds() -> list[str]:
@@ -337,4 +391,45 @@ def _from_plain(value: Any) -> Any:
 
 
 def _required(field: dataclasses.Field[Any]) -> bool:
-    return field.default is dataclasses.MISSING
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+
+
+def _allowed(field: dataclasses.Field[Any]) -> str:
+    """Say what a field takes."""
+    said = field.metadata
+    if "range" in said:
+        return f"a number in {said['range']} or a sequence of them"
+    if said.get("choices"):
+        return "one of " + ", ".join(map(repr, said["choices"]))
+    if said.get("integer") is not None:
+        return f"an integer in {said['integer']}"
+    return f"a number in {said['number']}" if said.get("number") is not None else "a value"
+
+
+class _Nothing:
+    """Stands in errors for a value that was not given."""
+
+    def __repr__(self) -> str:
+        return "nothing"
+
+
+_NOTHING = _Nothing()
+
+
+def _register(part: type[Part]) -> None:
+    """Enter a class under its name; only its own source may define it again."""
+    other = _REGISTRY[part.kind].get(part.__name__)
+    if other is not None and _origin(other) != _origin(part):
+        raise InvalidValueError(
+            f"{part.kind} {part.__name__}",
+            f"{part.__module__}.{part.__qualname__}",
+            f"a name that is not taken by {other.__module__}.{other.__qualname__}",
+            "rename the class",
+        )
+    _REGISTRY[part.kind][part.__name__] = part
+
+
+def _origin(part: type[Part]) -> tuple[str, str]:
+    """Return where a class was written: a script is one file whatever its module is called."""
+    file = getattr(sys.modules.get(part.__module__), "__file__", None)
+    return file or part.__module__, part.__qualname__

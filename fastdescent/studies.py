@@ -277,7 +277,8 @@ class Study:
         threads : int, optional
             Number of threads; all cores by default.
         force : bool
-            Whether to compute everything again and overwrite what is in the folder.
+            Whether to compute everything again and overwrite what is in the folder.  Once
+            everything is computed, results there of other studies are removed.
 
         Returns
         -------
@@ -288,7 +289,8 @@ class Study:
         Raises
         ------
         InvalidValueError
-            If the folder holds results of another study.
+            If the folder holds results of another study, or a ``study.toml`` that was not
+            written by an earlier run of this one.
         OSError
             If a result cannot be written.
 
@@ -319,15 +321,24 @@ class Study:
         """
         self.check()
         folder = None if out is None else Path(out)
-        finished = set() if folder is None or force else self._finished(folder)
-        return self._results(folder, finished, progress, threads)
+        finished = set()
+        if folder is not None and not force:
+            finished = self._finished(folder)
+            self._require_own_text(folder / "study.toml")
+        return self._results(folder, finished, progress, threads, force)
 
     def _results(
-        self, folder: Path | None, finished: set[str], progress: bool, threads: int | None
+        self,
+        folder: Path | None,
+        finished: set[str],
+        progress: bool,
+        threads: int | None,
+        force: bool,
     ) -> Iterator[Result]:
         if folder is not None:
+            text = self.to_toml()
             folder.mkdir(parents=True, exist_ok=True)
-            storage.write_text(folder / "study.toml", self.to_toml())
+            storage.write_text(folder / "study.toml", text)
         for pair in self.pairs():
             path = None if folder is None else folder / pair.file_name
             if path is not None and pair.file_name in finished:
@@ -340,6 +351,51 @@ class Study:
             yield Result(pair, ds, path, reused=False)
             if ds.attrs["interrupted"]:
                 return
+        if folder is not None and force:
+            self._remove_others(folder)
+
+    def _remove_others(self, folder: Path) -> None:
+        """Remove the results of other studies, which would be in the way of the next run."""
+        own = {pair.file_name for pair in self.pairs()}
+        for path in sorted(folder.glob("*.nc")):
+            if path.name not in own and _is_of_a_study(path):
+                path.unlink(missing_ok=True)
+
+    def _require_own_text(self, path: Path) -> None:
+        """Raise unless a file is not there, or was written by a run of this study.
+
+        That study may have had fewer landscapes and rules than this one has now.
+        """
+        if not path.exists():
+            return
+        try:
+            text = path.read_bytes().decode()
+            if text == self.to_toml():
+                return
+            before = Study.from_toml(path)
+            written = before.to_toml() == text
+        except (OSError, UnicodeDecodeError, FastdescentError):
+            written = False
+        if not written or not self._continues(before):
+            raise InvalidValueError(
+                "out",
+                str(path.parent),
+                "a new folder, or one that holds results of this study only",
+                f"{path.name} there was not written by a run of this study; choose another "
+                "folder (--out DIR) or overwrite it (--force)",
+            )
+
+    def _continues(self, before: Study) -> bool:
+        """Return whether another study is this one with fewer landscapes or rules."""
+        free = ("title", "description")  # they change no result
+        parted = ("landscapes", "optimizers", "landscape_starts")
+        return all(
+            getattr(before, name).items() <= getattr(self, name).items()
+            if name in parted
+            else getattr(before, name) == getattr(self, name)
+            for name in (entry.name for entry in dataclasses.fields(self))
+            if name not in free
+        )
 
     def _finished(self, folder: Path) -> set[str]:
         """Return the names of the files in a folder that are results of this study."""
@@ -349,6 +405,8 @@ class Study:
             if path.name.endswith(_INTERRUPTED):
                 continue
             pair = pairs.get(path.name)
+            if pair is None and not _is_of_a_study(path):
+                continue  # somebody's own file, which no run touches
             if pair is None or not pair.made(path):
                 raise InvalidValueError(
                     "out",
@@ -452,6 +510,20 @@ class Result:
 
 
 _INTERRUPTED = ".interrupted.nc"
+
+
+def _is_of_a_study(path: Path) -> bool:
+    """Return whether a file is a result that the run of some study has left."""
+    try:
+        attributes = storage.read_attributes(path)
+    except InvalidValueError:
+        return False
+    labels = (attributes.get("landscape_label"), attributes.get("optimizer_label"))
+    return (
+        "study" in attributes
+        and str(attributes.get("versions", "")).startswith("fastdescent ")
+        and path.name.removesuffix(_INTERRUPTED).removesuffix(".nc") == "{}__{}".format(*labels)
+    )
 
 
 def _save(ds: xr.Dataset, path: Path) -> Path:

@@ -25,15 +25,17 @@ find_python() {
 # Say in one line why an installation failed; the whole story is in the log.
 explain() {
     local log=$1
-    if grep -qi "no space left" "$log"; then
+    if grep -qi "ensurepip" "$log"; then
+        fail "this Python has no venv module (Debian: apt install python3-venv) (log: $log)"
+    elif grep -qi "no space left" "$log"; then
         fail "the disk is full; free some space below $root and run this again (log: $log)"
     elif grep -qiE "connection|resolve|network|timed out|no matching distribution" "$log"; then
         fail "packages could not be downloaded; is the network up? (log: $log)"
     fi
-    fail "packages could not be installed: $(grep -i error "$log" | tail -n 1) (log: $log)"
+    fail "packages could not be installed: $(grep -i error "$log" | tail -n 1 || true) (log: $log)"
 }
 
-# use_environment LOCK: make .venv hold exactly what scripts/locks/LOCK.txt names.
+# use_environment LOCK: make .venv hold what scripts/locks/LOCK.txt names.
 use_environment() {
     local lock="scripts/locks/$1.txt" python stamp wanted log
     export PIP_DISABLE_PIP_VERSION_CHECK=1
@@ -43,8 +45,9 @@ use_environment() {
     if [ "$(cat "$stamp" 2>/dev/null)" != "$wanted" ]; then
         python=$(find_python) || fail "needs Python 3.11, 3.12 or 3.13; set PYTHON=/path/to/it"
         log=$(mktemp "${TMPDIR:-/tmp}/fastdescent-install.XXXXXX") || fail "the disk is full"
-        if [ ! -x .venv/bin/python ]; then
+        if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
             echo "== making .venv with $("$python" --version)"
+            rm -rf .venv
             "$python" -m venv .venv >"$log" 2>&1 || explain "$log"
         fi
         echo "== installing the locked packages of $lock"

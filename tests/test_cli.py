@@ -13,7 +13,8 @@ import pytest
 import xarray as xr
 
 import fastdescent as fd
-from fastdescent import cli, parts, storage
+from fastdescent import cli, parts, storage, studies
+from fastdescent.contracts import JIT
 from fastdescent.description import describe, formula
 from fastdescent.studies import Study
 
@@ -351,3 +352,104 @@ def test_help_version_and_a_reader_that_leaves_early(tmp_path):
     assert process.stderr.read() == ""
     process.stderr.close()
     assert process.wait(timeout=60) == 0
+
+
+def test_the_study_itself_is_never_overwritten(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "study.toml"
+    path.write_text(STUDY, encoding="utf-8")
+    for more in ([], ["--force"]):
+        assert cli.main(["run", "study.toml", "--out", ".", *more]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        assert "the study itself" in err
+        assert path.read_text(encoding="utf-8") == STUDY
+        assert [p.name for p in tmp_path.iterdir()] == ["study.toml"]
+    assert cli.main(["run", "study.toml", "--out", "out", "--quiet"]) == 0
+    assert cli.main(["run", "out/study.toml", "--out", "out"]) == 0  # from its own copy
+    out, _ = capsys.readouterr()
+    assert out.count("kept from an earlier run") == 4
+    assert "compiled" not in out
+
+
+@pytest.mark.parametrize("name", ["summary.txt", "summary.csv", "study.toml"])
+def test_own_files_in_the_folder_are_not_overwritten(study, name, capsys):
+    folder = study.parent / "out"
+    folder.mkdir()
+    (folder / name).write_text("my own notes")
+    assert cli.main(["run", str(study), "--out", "out"]) == 1
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert name in err
+    assert [(p.name, p.read_text()) for p in folder.iterdir()] == [(name, "my own notes")]
+    assert cli.main(["run", str(study), "--out", "out", "--force", "--quiet"]) == 0
+    assert (folder / name).read_text() != "my own notes"
+
+
+def test_force_says_what_it_removes(study, capsys):
+    assert cli.main(["run", str(study), "--quiet"]) == 0
+    study.write_text(STUDY.replace(', "Himmelblau"', ""), encoding="utf-8")
+    assert cli.main(["run", str(study), "--force"]) == 0
+    removed = "Himmelblau__GradientDescent.nc, Himmelblau__Momentum.nc"
+    assert f"made by another study: {removed}\n" in capsys.readouterr().out
+    assert cli.main(["run", str(study)]) == 0
+
+
+def test_what_may_not_be_meant_is_said_once(study, capsys, monkeypatch):
+    text = STUDY.replace("count = 20", "count = 20\nlower = 50.0\nupper = 60.0")
+    study.write_text(text, encoding="utf-8")
+    simulate = studies.simulate
+
+    def below(*arguments, **options):
+        ds = simulate(*arguments, **options)
+        ds.attrs["below_minimum"] = 3
+        return ds
+
+    monkeypatch.setattr(studies, "simulate", below)
+    assert cli.main(["run", str(study)]) == 0
+    out = capsys.readouterr().out
+    assert out.count("note: 20 starts lie outside the domain of Himmelblau\n") == 1
+    assert out.count("3 trajectories ended outside the domain of Ravine, below its known") == 2
+    assert out.count("are compiled first") == JIT
+
+
+OWN_NOISE = '''
+"""Noise of one's own."""
+
+from fastdescent.noise import Gaussian
+
+
+class MyNoise(Gaussian):
+    """Noise of my own."""
+'''
+
+
+def test_parts_of_ones_own_can_be_imported(study, tmp_path):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "my_noise.py").write_text(OWN_NOISE)
+    study.write_text(f"{STUDY}\n[noise]\nname = 'MyNoise'\nscale = 0.1\n", encoding="utf-8")
+    assert "unknown noise 'MyNoise'" in run("run", study, cwd=tmp_path).stderr
+    done = run("run", study, "--import", "own/my_noise.py", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    file = "results/first/Ravine__Momentum.nc"
+    for command in (["list", "noise"], ["show", "MyNoise"], ["plot", file]):
+        done = run(*command, "--import", "own/my_noise.py", "--import", "json", cwd=tmp_path)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert command[0] == "plot" or "MyNoise" in done.stdout
+
+
+def test_imports_that_fail_end_with_2_and_one_line(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "my_wrong.py").write_text("raise ValueError('two\\nlines')")
+    (tmp_path / "json.py").write_text("")
+    for name, says in (
+        (tmp_path / "none.py", "no such file"),
+        ("no_such_module", "ModuleNotFoundError: No module named 'no_such_module'"),
+        (tmp_path / "my_wrong.py", "ValueError: two lines"),
+        (tmp_path / "json.py", "another module named 'json'; rename the file"),
+    ):
+        assert cli.main(["list", "--import", str(name)]) == 2
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert err == f"fastdescent: --import {name}: {says}\n" or says in err
+        assert err.count("\n") == 1

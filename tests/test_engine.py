@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import fastdescent as fd
+from fastdescent import memory
 from fastdescent.contracts import JIT
+from fastdescent.engine import ensemble
 from fastdescent.engine.ensemble import Geometry
 from fastdescent.errors import InvalidValueError, MemoryLimitError
 
@@ -24,10 +26,11 @@ def naive(landscape, rate, start, steps, stop=None, targets=(), radius=np.inf, t
         loss, grad = landscape.value(theta), landscape.gradient(theta)
         path.append(theta.copy())
         losses.append(loss)
-        if not np.isfinite(loss) or np.sqrt((theta**2).sum()) > radius:
+        if np.isfinite(loss):
+            hits = [step if h < 0 and loss <= t else h for h, t in zip(hits, targets, strict=True)]
+        if not np.isfinite(loss) or (theta**2).sum() > radius**2:
             status = DIVERGED
             break
-        hits = [step if h < 0 and loss <= t else h for h, t in zip(hits, targets, strict=True)]
         if (stop is not None and loss <= stop) or np.sqrt((grad**2).sum()) <= tolerance:
             status = CONVERGED
             break
@@ -164,7 +167,7 @@ def test_seeds_differ_and_rules_share_their_noise():
 
 def test_dimensions_are_the_swept_parameters_in_the_order_written():
     ds = study(
-        landscape=fd.landscapes.Rosenbrock(b=[1.0, 2.0], dim=3, a=[0.5, 1.0, 1.5]), steps=2, seeds=1
+        landscape=fd.landscapes.Rosenbrock(b=[1.0, 2.0], a=[0.5, 1.0, 1.5]), steps=2, seeds=1
     )
     assert ds.loss.dims == ("b", "a", "learning_rate", "start")
     assert ds.position.dims == ("b", "a", "learning_rate", "start", "coordinate")
@@ -239,6 +242,129 @@ def test_theta_that_is_not_finite_under_a_finite_loss_is_noticed():
     )
     assert ds.status.values.tolist() == [DIVERGED, BUDGET]
     assert ds.steps.values[0] == 64
+
+
+def test_theta_that_is_not_finite_at_the_end_of_the_budget():
+    ds = fd.simulate(_Blind(), fd.optimizers.GradientDescent(1e300), starts=[[1.0]], steps=50)
+    assert ds.status.values.tolist() == [DIVERGED]
+
+
+def test_a_hit_in_the_step_that_leaves_the_radius_counts():
+    ds = fd.simulate(
+        fd.landscapes.Saddle(),
+        fd.optimizers.GradientDescent(1.0),
+        starts=[[0.0, 1.0]],
+        steps=10,
+        stop=fd.Stop(radius=5.0),
+        targets=[-10.0],
+    )
+    # y doubles: the loss is -y^2 / 2 = -32 at y = 8, step 3.
+    assert ds.hitting_time.values.tolist() == [[3]]
+    assert ds.status.values.tolist() == [DIVERGED]
+
+
+def test_rules_see_no_workspace_rows():
+    """A rule may loop over the rows of grad: there are as many as coordinates."""
+    ds = fd.simulate(fd.landscapes.Ackley(dim=2), _ByGradient(), starts=[[0.5, 0.5]], steps=3)
+    assert np.isfinite(ds.position.values).all()
+
+
+@fd.kernel("update")
+def _by_gradient(theta, grad, loss, state, hyper, step):
+    for i in range(grad.shape[0]):
+        for lane in range(grad.shape[1]):
+            theta[i, lane] -= hyper[0, lane] * grad[i, lane]
+
+
+class _ByGradient(fd.Optimizer):
+    kernels = {"standard": _by_gradient}  # noqa: RUF012
+    learning_rate: fd.Values = fd.parameter(default=0.01, lower=0.0)
+
+
+@fd.kernel("update")
+def _greedy(theta, grad, loss, state, hyper, step):
+    for lane in range(theta.shape[1]):
+        state[0, lane] += grad[0, lane]
+
+
+class _Greedy(fd.Optimizer):
+    kernels = {"standard": _greedy}  # noqa: RUF012
+
+
+def test_a_rule_that_writes_outside_its_state_is_refused_before_it_is_compiled():
+    with pytest.raises(InvalidValueError, match=r"_Greedy.*vectors"):
+        study(rule=_Greedy())
+
+
+def test_a_schedule_that_fails_late_keeps_what_is_finished():
+    """The check before the run cannot see every step of a million."""
+    rate = fd.schedules.Function(base=1e-3, function=lambda t: -5.0 if t == 13_337 else 1.0)
+    ds = fd.simulate(
+        fd.landscapes.Rosenbrock(),
+        fd.optimizers.GradientDescent(rate),
+        starts=[[1.0, 1.0], [-1.0, 1.0]],
+        steps=1_000_000 if JIT else 14_000,
+        stop=fd.Stop(loss=1e-30),
+    )
+    assert ds.attrs["interrupted"] == 1
+    assert "learning_rate" in ds.attrs["error"]
+    assert ds.status.values.tolist() == [CONVERGED, 3]
+    assert ds.steps.values[1] <= 13_337
+
+
+def test_targets_that_would_mean_two_things_are_refused():
+    landscape = fd.landscapes.Rosenbrock(dim=3, a=[0.5, 1.0])
+    with pytest.raises(InvalidValueError, match="known for some of its values only"):
+        fd.simulate(
+            landscape, fd.optimizers.Adam(), starts=[[0.0, 0.0, 0.0]], steps=1, targets=[0.1]
+        )
+
+
+def test_ends_below_the_known_minimum_are_counted():
+    """McCormick's function is unbounded below outside its domain."""
+    ds = fd.simulate(
+        fd.landscapes.McCormick(),
+        fd.optimizers.GradientDescent(0.05),
+        starts=[[-0.5, -1.5], [3.9, 30.0]],
+        steps=50,
+    )
+    below = ds.loss.values < fd.landscapes.McCormick().minimum - 1e-6
+    assert ds.attrs["below_minimum"] == below.sum()
+    assert ds.attrs["starts_outside_domain"] == 1
+
+
+def test_the_working_memory_is_counted(monkeypatch):
+    """A wave of a wide landscape needs more than its result."""
+    monkeypatch.setattr(memory, "available", lambda: 0)
+    with pytest.raises(MemoryLimitError) as caught:
+        fd.simulate(
+            fd.landscapes.Bowl(dim=2000),
+            fd.optimizers.AMSGrad(),
+            starts=fd.starts.Uniform(count=30_000),
+            steps=1,
+        )
+    needed, unit = str(caught.value).split("needs ")[1].split()[:2]
+    # The result is 1 GB; theta, gradient, point and three moments of 30 000 lanes are 3 GB,
+    # twice while they are packed together.
+    assert unit == "GB"
+    assert float(needed) > 6.0
+
+
+def test_interrupted_and_run_again_gives_the_same_bits():
+    reference = study(threads=1)
+
+    class Late(ensemble._Interrupt):
+        def __enter__(self):
+            self.seen = True
+            return super().__enter__()
+
+    original = ensemble._Interrupt
+    ensemble._Interrupt = Late
+    try:
+        assert study(threads=1).attrs["interrupted"] == 1
+    finally:
+        ensemble._Interrupt = original
+    same(reference, study(threads=1))
 
 
 @fd.kernel("landscape")

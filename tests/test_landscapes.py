@@ -30,6 +30,7 @@ from landscape_cases import (
 from fastdescent import landscapes
 from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError, UnknownNameError
+from fastdescent.streams import INITIALIZATION, normals
 
 EPSILON = np.finfo(float).eps
 CASES = cases()
@@ -285,6 +286,22 @@ def test_rippled_bowl_is_convex_below_the_threshold_only():
         assert len(landscape.minima) == (1 if convex else 2)
 
 
+@pytest.mark.parametrize("height", [0.01, 0.3])
+def test_rippled_bowl_has_its_minimum_in_every_dimension(height):
+    line = landscapes.RippledBowl(height=height)
+    assert line.minimum == line.value(line.minima)[0]
+    for dim in (1, 2, 9, 10, 50):
+        bowl = landscapes.RippledBowl(dim=dim, height=height)
+        assert bowl.minimum == pytest.approx(dim * line.minimum, rel=1e-14)
+
+
+def test_rosenbrock_without_walls_has_a_line_of_minima():
+    flat = landscapes.Rosenbrock(b=0.0)
+    assert flat.minima is None
+    assert flat.critical_points() == []
+    assert flat.minimum == 0.0 == flat.value([1.0, 7.0])
+
+
 def test_heavy_ball_cycles_on_lessard():
     # Lessard, Recht and Packard (2016): with learning rate 1/9 and momentum 4/9 the points
     # 792/1225, -2208/1225, 2592/1225 follow each other, exact but for rounding.
@@ -491,6 +508,15 @@ def test_random_rotations_are_uniform():
     assert np.mean(np.power(axes, 4)) == pytest.approx(3 / 24, abs=error)
     for q in axes[:10]:
         np.testing.assert_allclose(q.T @ q, np.eye(4), atol=1e-15)
+
+
+def test_random_rotations_come_from_the_projects_own_streams():
+    # The first axis is the first normal vector, made a unit vector.
+    q = landscapes.quadratic._random_axes(3, 7)
+    first = normals(7, INITIALIZATION, [0], 3)[0]
+    np.testing.assert_allclose(q[:, 0], first / np.linalg.norm(first), rtol=1e-14)
+    with pytest.raises(InvalidValueError, match=r"Quadratic\.rotation"):
+        landscapes.Quadratic(rotation=2**64)
 
 
 def test_names_and_get():

@@ -552,6 +552,26 @@ def test_dampening_belongs_to_one_variant():
         make("Momentum", variant, dampening=0.0)
 
 
+def test_momentum_decay_belongs_to_one_variant():
+    assert make("Nadam", "dozat", momentum_decay=[0.0, 0.5]).momentum_decay == (0.0, 0.5)
+    for variant in ("ruder", "constant", "text"):
+        with pytest.raises(InvalidValueError, match=r"Nadam\.momentum_decay.*dozat"):
+            make("Nadam", variant, momentum_decay=[0.0, 0.5])
+        make("Nadam", variant, momentum_decay=0.004)
+
+
+def test_adams_first_step_is_shorter_where_the_gradient_is_near_epsilon():
+    ds = fd.simulate(
+        fd.landscapes.Bowl(dim=1),
+        fd.optimizers.Adam(learning_rate=0.1, epsilon=1e-8),
+        starts=[[1.0], [1e-8]],
+        steps=1,
+    )
+    slopes = abs(fd.landscapes.Bowl(dim=1).gradient([[1.0], [1e-8]])[:, 0])
+    moved = np.array([1.0, 1e-8]) - ds.position.values.reshape(2, -1)[:, -1]
+    np.testing.assert_allclose(moved, 0.1 * slopes / (slopes + 1e-8), rtol=1e-9)
+
+
 def test_defaults_are_those_of_torch():
     """Specification, section 11."""
     assert make("Adam").base_values() == {

@@ -15,7 +15,7 @@ from scipy.stats import binomtest
 import fastdescent as fd
 from fastdescent import plot
 from fastdescent.errors import InvalidValueError, UnknownNameError
-from fastdescent.plot import _curves, _heatmap, _paths, _style
+from fastdescent.plot import _curves, _heatmap, _hitting_times, _paths, _style
 
 STARTS = np.random.default_rng(0).uniform(-2.0, 2.0, (40, 2))
 RATES = [0.0005, 0.002, 0.01]
@@ -132,6 +132,10 @@ def test_the_band_is_wilson_at_every_step(one):
     drawn = np.unique(path.vertices[:, 1].round(10))
     expected = np.unique(np.round([*low.values(), *high.values()], 10))
     np.testing.assert_allclose(drawn, expected, atol=2e-10)  # both are rounded to 1e-10
+
+
+def test_the_band_is_that_of_the_statistics():
+    assert _hitting_times.wilson_interval is fd.statistics.wilson_interval
 
 
 def test_replicas_of_several_starts_have_no_band_because_they_are_not_independent():

@@ -8,6 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import pytest
 
+import fastdescent as fd
 from fastdescent.contracts import JIT
 
 ROOT = Path(__file__).parent.parent
@@ -38,6 +39,19 @@ def test_commands_exist():
             command = line.removeprefix("$ ").split()[0]
             if command.startswith("./"):
                 assert (ROOT / command).exists(), command
+
+
+def test_toml_blocks_are_studies():
+    for text in blocks("toml"):
+        study = fd.Study.from_toml(text)
+        assert fd.Study.from_toml(study.to_toml()) == study
+        assert len(list(study.pairs())) == 4
+
+
+@pytest.mark.parametrize("block", ["programs", "engine", "kernels"])
+def test_measured_blocks_are_filled(block):
+    text = README.split(f"<!-- {block}: begin -->")[1].split(f"<!-- {block}: end -->")[0]
+    assert len(text.split()) > 20
 
 
 def test_pictures_exist():

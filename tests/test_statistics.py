@@ -234,3 +234,22 @@ def test_csv_keeps_all_digits(descent):
 def test_unknown_rows(descent):
     with pytest.raises(InvalidValueError, match="rows"):
         summary(descent, rows="worst")
+
+
+@pytest.mark.parametrize(
+    ("minimum", "says"),
+    [
+        (0.0, "success: the loss came within 0.01 of the known minimum."),
+        ("varies", "success: the loss came within 0.01 of the known minimum."),
+        ("unknown", "success: the loss was at most 0.01."),
+    ],
+)
+def test_the_table_says_what_a_success_is(descent, minimum, says):
+    ds = descent.copy()
+    ds.attrs["minimum"] = minimum
+    lines = format_table(summary(ds)).splitlines()
+    assert [line for line in lines if line.startswith("success")] == [says]
+    mixed = format_table(summary([descent, ds]))
+    assert ("success where no minimum is known: the loss was at most 0.01." in mixed) == (
+        minimum == "unknown"
+    )

@@ -505,3 +505,30 @@ def test_a_small_demo(tmp_path):
         small = dataclasses.replace(study, starts=few, steps=20)
         results = small.run(tmp_path / path.stem)
         assert len(results) == len(study.landscapes) * len(study.optimizers)
+
+
+def test_somebodys_own_study_file_is_not_overwritten(study, tmp_path):
+    path = tmp_path / "study.toml"
+    for text in ("# mine\n" + study.to_toml(), dataclasses.replace(study, seed=1).to_toml(), "?"):
+        path.write_text(text)
+        with pytest.raises(InvalidValueError, match=r"not written by a run of this study.*--force"):
+            study.run(tmp_path)
+        assert path.read_text() == text
+        assert [p.name for p in tmp_path.iterdir()] == ["study.toml"]
+    study.run(tmp_path, force=True)
+    assert path.read_text() == study.to_toml()
+
+
+def test_force_leaves_a_folder_that_the_next_run_can_use(study, tmp_path):
+    first = dataclasses.replace(study, optimizers=[fd.optimizers.Adam()]).run(tmp_path)
+    (ds,) = first.values()
+    storage.save(ds, tmp_path / "a_copy.nc")  # no name that a run gives
+    (tmp_path / "own.nc").write_bytes(b"a letter to my mother")
+    names = {pair.file_name for pair in study.pairs()}
+    unfinished = study.results(tmp_path, force=True)
+    next(unfinished)
+    assert (tmp_path / "Ravine__Adam.nc").exists()  # until all is computed
+    unfinished.close()
+    study.run(tmp_path, force=True)
+    assert set(_times(tmp_path)) == names | {"a_copy.nc", "own.nc"}
+    assert all(result.reused for result in study.results(tmp_path))

@@ -26,7 +26,8 @@ import numpy as np
 from fastdescent import contracts
 from fastdescent.engine import loop
 from fastdescent.engine.loop import Lanes, Outcome, Shared
-from fastdescent.engine.plan import Plan
+from fastdescent.engine.plan import WAVE, Plan
+from fastdescent.engine.trial import try_kernels
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray, is_integer
 
@@ -63,7 +64,7 @@ class Geometry:
     """
 
     tile: int | None = None
-    wave: int = 65_536
+    wave: int = WAVE
     epoch: int | None = None
 
     def __post_init__(self) -> None:
@@ -84,6 +85,7 @@ class Run:
     compile_seconds: float = 0.0
     run_seconds: float = 0.0
     threads: int = 1
+    error: str = ""
 
 
 def run(
@@ -125,6 +127,8 @@ def run(
             "geometry", geometry, "None or a Geometry, such as Geometry(tile=64)"
         )
     plan.require_memory()
+    try_kernels(plan)
+    plan.check_floors()
     out = plan.allocate()
     report = Run(threads=threads)
     started = time.perf_counter()
@@ -141,6 +145,7 @@ def run(
         driver.run()
     report.run_seconds = time.perf_counter() - started
     report.interrupted = interrupt.seen
+    report.error = driver.error
     return out, report
 
 
@@ -157,7 +162,7 @@ class _Driver:
         bar: _Progress,
     ) -> None:
         self.plan, self.out, self.threads, self.geometry = plan, out, threads, geometry
-        self.interrupt, self.bar = interrupt, bar
+        self.interrupt, self.bar, self.error = interrupt, bar, ""
         # One more column, for the row that says whether a tile's lanes share all others.
         self.hyper = np.pad(plan.table(plan.optimizer), ((0, 0), (0, 1)))
         self.params = plan.table(plan.landscape)
@@ -183,8 +188,10 @@ class _Driver:
         pace = _Pace(self.geometry.epoch)
         while live and step < budget and not self.interrupt.seen:
             steps = pace.start(budget - step)
+            factors = self._factors(step, steps)
+            steps = factors.shape[1]
             closing = loop.BUDGET if step + steps == budget else loop.RUNNING
-            self._advance(lanes, step, steps, closing)
+            self._advance(lanes, step, steps, closing, factors)
             step += steps
             before, live = live, int(lanes.book[:, loop.ALIVE].sum())
             pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
@@ -192,11 +199,32 @@ class _Driver:
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
                 lanes = self._compact(lanes, live)
         if live:
-            self._advance(lanes, step, 0, loop.INTERRUPTED)
+            none = np.zeros((len(self.schedules), 0))
+            self._advance(lanes, step, 0, loop.INTERRUPTED, none)
 
-    def _advance(self, lanes: Lanes, step: int, steps: int, closing: int) -> None:
+    def _factors(self, step: int, steps: int) -> FloatArray:
+        """Return the schedules' factors at the next steps, (schedules, steps).
+
+        A schedule that fails, or leaves its hyper-parameter's range where the check before
+        the run did not look, ends the run like an interrupt: what is finished is kept.
+        """
         at = np.arange(step, step + steps)
-        factors = [schedule.factor(at) for schedule in self.schedules]
+        rows = np.empty((len(self.schedules), steps))
+        try:
+            for row, (name, schedule) in zip(
+                rows, self.plan.optimizer.schedules().items(), strict=True
+            ):
+                row[:] = schedule.factor(at)
+                self.plan.check_range(name, row, at)
+        except Exception as error:  # whatever a user's function raises
+            self.error = f"{type(error).__name__}: {error}"
+            self.interrupt.seen = True
+            return rows[:, :0]
+        return rows
+
+    def _advance(
+        self, lanes: Lanes, step: int, steps: int, closing: int, factors: FloatArray
+    ) -> None:
         self._call(
             loop.advance,
             *self.pointers,
@@ -207,7 +235,7 @@ class _Driver:
             self.shared,
             self.out,
             self.scheduled,
-            np.ascontiguousarray(factors, dtype=float).reshape(len(factors), steps),
+            np.ascontiguousarray(factors),
             step,
             steps,
             closing,
@@ -470,7 +498,8 @@ def _using_threads(threads: int) -> Iterator[None]:
     if contracts.forked() or not contracts.JIT:
         yield  # the loop runs on one thread there
         return
-    before = _start_pool()
+    with _LOOP_LOCK:
+        before = _start_pool()
     numba.set_num_threads(threads)
     try:
         yield
@@ -494,4 +523,4 @@ def _start_pool() -> int:
     try:
         return int(numba.get_num_threads())
     finally:
-        del os.environ[wish]
+        os.environ.pop(wish, None)

@@ -252,7 +252,7 @@ def _retire(
         if book[ALIVE, lane] == 0:
             continue
         status = _look(lane, step, theta, loss, grad, limits, shared.tests)
-        if status != DIVERGED and loss[lane] <= limits[EVENT, lane]:
+        if abs(loss[lane]) < np.inf and loss[lane] <= limits[EVENT, lane]:
             _note_hits(lane, step, loss, limits, book, shared, out)
         if status != RUNNING:
             _finish(lane, status, step, theta, loss, grad, book, out)
@@ -267,7 +267,10 @@ def _close(
     """Finish all lanes that still run."""
     for lane in range(loss.shape[0]):
         if book[ALIVE, lane] != 0:
-            _finish(lane, status, step, theta, loss, grad, book, out)
+            finite = True
+            for i in range(theta.shape[0]):
+                finite &= abs(theta[i, lane]) < np.inf
+            _finish(lane, status if finite else DIVERGED, step, theta, loss, grad, book, out)
 
 
 @routine
@@ -380,11 +383,12 @@ def advance(
         dim = theta.shape[0]
         work = lanes.work[tile]
         loss, aside, square = work[0], work[1], work[2]
-        grad = work[3 : 3 + dim + workspace]
+        full = work[3 : 3 + dim + workspace]  # with the rows that only the landscape knows
+        grad = full[:dim]
         point = work[3 + dim + workspace : 3 + 2 * dim + workspace]
         scaled = work[work.shape[0] - hyper.shape[0] :] if scheduled.shape[0] > 0 else hyper
         _copy(hyper, scaled)
-        landscape(theta, params, shared.data, shared.batch, loss, grad)
+        landscape(theta, params, shared.data, shared.batch, loss, full)
         running = book[ALIVE].sum()
         place: Any = np.searchsorted(shared.record_steps, first + 1)
         if first == 0:
@@ -400,13 +404,13 @@ def advance(
                 _scale(hyper, scheduled, factors, k, scaled)
             if looks_ahead:
                 query(theta, state, scaled, step, point)
-                landscape(point, params, shared.data, shared.batch, aside, grad)
+                landscape(point, params, shared.data, shared.batch, aside, full)
             if stages > 0:
                 _perturb(
                     stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
                 )
             update(theta, grad, loss, state, scaled, step)
-            landscape(theta, params, shared.data, shared.batch, loss, grad)
+            landscape(theta, params, shared.data, shared.batch, loss, full)
             if _count_events(step, theta, loss, grad, limits, book, shared.tests, square) > 0:
                 running -= _retire(step, theta, loss, grad, limits, book, shared, out)
             if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:

@@ -37,8 +37,11 @@ _RESERVED = frozenset(
     ]
 )
 
-# Bytes of everything that exists once per call, whatever its size: code, caches, a wave.
+# Bytes of everything that exists once per call, whatever its size: code and caches.
 _FIXED = 200_000_000
+
+#: Trajectories in memory at once.
+WAVE = 65_536
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,18 +173,43 @@ class Plan:
                 columns.append(np.full(self.configurations, value))
         return np.stack(columns, axis=1) if columns else np.zeros((self.configurations, 0))
 
+    @cached_property
+    def minima(self) -> list[float | None]:
+        """Known minimum of each swept landscape."""
+        swept = self.landscape.axes()
+        return [
+            self.landscape.at(**dict(zip(swept, values, strict=True))).minimum
+            for values in itertools.product(*swept.values())
+        ]
+
     def floors(self) -> FloatArray:
         """Return the loss from which targets are counted, for each configuration.
 
         The landscape's known minimum, 0 where none is known.
         """
-        swept = self.landscape.axes()
-        minima = [
-            self.landscape.at(**dict(zip(swept, values, strict=True))).minimum
-            for values in itertools.product(*swept.values())
-        ]
-        floors = np.array([0.0 if minimum is None else minimum for minimum in minima])
+        floors = np.array([0.0 if minimum is None else minimum for minimum in self.minima])
         return np.repeat(floors, self.configurations // len(floors))
+
+    def check_floors(self) -> None:
+        """Refuse losses that would be above a known minimum here and absolute there.
+
+        Raises
+        ------
+        InvalidValueError
+            If the minimum is known for some of the swept landscapes only.
+        """
+        known = [minimum is not None for minimum in self.minima]
+        if any(known) and not all(known) and (self.targets or self.stop.loss is not None):
+            raise InvalidValueError(
+                "targets",
+                self.targets or self.stop.loss,
+                "losses that mean the same for all swept landscapes",
+                f"the minimum of {self.landscape!r} is known for some of its values only",
+            )
+
+    def check_range(self, name: str, factors: FloatArray, at: IntArray) -> None:
+        """Refuse factors of a schedule at steps `at` that leave the parameter's range."""
+        check_range(self.optimizer, name, factors, at)
 
     def kernels(self) -> list[Kernel]:
         """Return every kernel that the simulation will call."""
@@ -208,6 +236,10 @@ class Plan:
         count = self.starts.size(self.landscape)  # they may be too many to be made
         trajectories = self.configurations * count * self.seeds
         needed = trajectories * per_trajectory + count * dim * 8 + table + _FIXED
+        # A wave of working memory, twice while its lanes are packed together.
+        state = self.optimizer.state_rows(dim) + len(self.optimizer.parameter_names())
+        rows = 4 * dim + 2 * state + self.landscape.workspace + 32
+        needed += 2 * min(trajectories, WAVE) * rows * 8
         ways = ["fewer starts or seeds", "shorter sweeps", "several calls"]
         if path:
             ways.insert(0, f"recording fewer than {records} steps")
@@ -291,18 +323,22 @@ def _check_schedules(optimizer: Optimizer, steps: int) -> None:
     """Refuse a schedule that leaves its hyper-parameter's range, at up to 10 001 steps."""
     at = np.unique(np.linspace(0, steps - 1, 10_001).astype(np.int64))
     for name, schedule in optimizer.schedules().items():
-        allowed = optimizer.range_of(name)
-        factors = schedule.factor(at)
-        for base in np.atleast_1d(schedule.base):
-            for step in (int(factors.argmin()), int(factors.argmax())):
-                value = float(base * factors[step])
-                if value not in allowed:
-                    raise InvalidValueError(
-                        f"{type(optimizer).__name__}.{name}",
-                        schedule,
-                        f"a schedule within {allowed}",
-                        f"it gives {value:g} at step {at[step]}",
-                    )
+        check_range(optimizer, name, schedule.factor(at), at)
+
+
+def check_range(optimizer: Optimizer, name: str, factors: FloatArray, at: IntArray) -> None:
+    """Refuse factors of a schedule that leave its hyper-parameter's range."""
+    allowed, schedule = optimizer.range_of(name), optimizer.schedules()[name]
+    for base in np.atleast_1d(schedule.base):
+        for k in (int(factors.argmin()), int(factors.argmax())):
+            value = float(base * factors[k])
+            if value not in allowed:
+                raise InvalidValueError(
+                    f"{type(optimizer).__name__}.{name}",
+                    schedule,
+                    f"a schedule within {allowed}",
+                    f"it gives {value:g} at step {at[k]}",
+                )
 
 
 def _start_array(starts: ArrayLike, landscape: Landscape) -> FloatArray:

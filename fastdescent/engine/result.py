@@ -105,18 +105,19 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
 
 
 def _attributes(plan: Plan, out: Outcome, run: Run) -> dict[str, Any]:
-    minimum = None if plan.landscape.axes() else plan.landscape.minimum
-    outside = plan.starts_outside
     return {
         "study": study_text(plan),
+        "landscape_table": tomli_w.dumps(plan.landscape.to_table()),
         "landscape": repr(plan.landscape),
         "optimizer": repr(plan.optimizer),
         "noise": repr(plan.noise),
         "transforms": repr(list(plan.transforms)),
-        "minimum": "unknown" if minimum is None else minimum,
+        "minimum": _minimum(plan),
         "seed": str(plan.seed),  # up to 64 bits, more than a NetCDF attribute holds
-        "starts_outside_domain": outside,
+        "starts_outside_domain": plan.starts_outside,
+        "below_minimum": _below_minimum(plan, out),
         "interrupted": int(run.interrupted),
+        "error": run.error,
         "trajectory_steps": int(out.steps.sum()),
         "run_seconds": run.run_seconds,
         "compile_seconds": run.compile_seconds,
@@ -124,6 +125,29 @@ def _attributes(plan: Plan, out: Outcome, run: Run) -> dict[str, Any]:
         "cpu": _cpu(),
         "versions": versions(),
     }
+
+
+def _minimum(plan: Plan) -> float | str:
+    known = set(plan.minima)
+    if len(known) > 1:
+        return "varies"
+    (minimum,) = known
+    return "unknown" if minimum is None else minimum
+
+
+def _below_minimum(plan: Plan, out: Outcome) -> int:
+    """Count trajectories that ended lower than the known minimum, which holds in the domain.
+
+    McCormick's and Schwefel's functions, say, are unbounded outside; such an end counts as a
+    hit, so a study should know how many there are.
+    """
+    if None in plan.minima:
+        return 0
+    floors = plan.floors()
+    losses = out.loss.reshape(plan.configurations, -1)
+    # Rounding reaches the last digits of the terms that the loss is summed from.
+    below = losses < (floors - 1e-9 * (1.0 + np.abs(floors)))[:, None]
+    return int(below.sum())
 
 
 def study_text(plan: Plan) -> str:
@@ -145,14 +169,14 @@ def landscape_of(ds: xr.Dataset) -> Landscape:
     Raises
     ------
     InvalidValueError
-        If the dataset does not carry its study.
+        If the dataset does not carry its landscape.
     UnknownNameError
         If its landscape is not known in this process: import the module that defines it.
     """
-    study = ds.attrs.get("study", "")
-    if not study:
-        raise InvalidValueError("attrs['study']", study, "the study of a result of simulate")
-    return Landscape.from_table(tomllib.loads(study)["landscapes"][0])
+    table = ds.attrs.get("landscape_table", "")
+    if not table:
+        raise InvalidValueError("attrs['landscape_table']", table, "a result of simulate")
+    return Landscape.from_table(tomllib.loads(table))
 
 
 def _study_table(plan: Plan) -> dict[str, Any]:

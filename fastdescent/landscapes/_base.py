@@ -48,6 +48,14 @@ class Landscape(Part):
         @property
         def dim(self) -> int: ...
 
+    @classmethod
+    def _lacking(cls) -> tuple[str, str] | None:
+        if not isinstance(getattr(cls, "kernel", None), Kernel):
+            return "a kernel", 'set kernel to a function under @fd.kernel("landscape")'
+        if not hasattr(cls, "dim") and "dim" not in (field.name for field in cls._fields()):
+            return "dim", "set dim = 2, say, or dim: int = option(default=2, integer=Range(1))"
+        return None
+
     def formula(self, x: Any, m: Any) -> Any:
         """Return the loss written with plain arithmetic and the functions of module `m`.
 

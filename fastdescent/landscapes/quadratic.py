@@ -15,6 +15,7 @@ from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import points
 from fastdescent.lanemath import fma, sincos
 from fastdescent.parts import FloatArray, option
+from fastdescent.streams import INITIALIZATION, normals
 
 __all__ = ["Quadratic"]
 
@@ -27,7 +28,7 @@ def _is_rotation(value: Any, dim: int) -> bool:
     if value is None or isinstance(value, bool):
         return value is None
     if isinstance(value, int):
-        return value >= 0
+        return 0 <= value < 2**64
     if isinstance(value, float):
         return dim == 2 and math.isfinite(value)
     try:
@@ -56,7 +57,7 @@ def _random_axes(dim: int, seed: int) -> FloatArray:
     Products are summed exactly, not by a library whose order of summation depends on the
     processor: the same seed gives the same landscape everywhere.
     """
-    vectors = np.random.default_rng(seed).standard_normal((dim, dim))
+    vectors = normals(seed, INITIALIZATION, np.arange(dim), dim)
     axes = np.zeros((dim, dim))
     for k in range(dim):
         v = vectors[k]
@@ -175,8 +176,8 @@ class Quadratic(Landscape):
         Eigenvalues lambda_k of the Hessian A, one for each coordinate, dimensionless.
     rotation : None, float, int or matrix
         None: q_k are the coordinate axes.  A float: an angle in radians, for two dimensions.
-        An integer >= 0: the seed of a random rotation or reflection, uniform over all.  A
-        matrix: its columns are the q_k; it has to be orthogonal.
+        An integer from 0 to 2**64 - 1: the seed of a random rotation or reflection, uniform
+        over all.  A matrix: its columns are the q_k; it has to be orthogonal.
 
     Raises
     ------

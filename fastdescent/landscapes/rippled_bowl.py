@@ -90,6 +90,18 @@ class RippledBowl(Landscape):
             return np.zeros((1, self.dim))
         if 2**self.dim > MOST_POINTS:
             return None
-        # One root of f' between the top at 0 and the first trough of the cosine at l / 2.
-        side = bisect(lambda x: 2.0 * x - h * k * math.sin(k * x), 1e-9 / k, math.pi / k)
+        side = self._side()
         return np.array(list(itertools.product((-side, side), repeat=self.dim)))
+
+    @property
+    def minimum(self) -> float | None:
+        k, h = 2.0 * math.pi / self.length, self.height
+        if h * k * k <= 2.0:
+            return float(self.dim * h)
+        line = RippledBowl(dim=1, height=h, length=self.length)
+        return self.dim * float(line.value([self._side()]))
+
+    def _side(self) -> float:
+        """Return the root of f' between the top at 0 and the cosine's first trough at l / 2."""
+        k, h = 2.0 * math.pi / self.length, self.height
+        return bisect(lambda x: 2.0 * x - h * k * math.sin(k * x), 1e-9 / k, math.pi / k)

@@ -101,6 +101,8 @@ class Rosenbrock(Landscape):
 
     @property
     def minima(self) -> FloatArray | None:
+        if self.b == 0.0:
+            return None  # no walls: a line of minima, along the last coordinate
         # For a other than 0 and 1 the residuals vanish together only in two dimensions.
         if self.dim == 2 or self.a in (0.0, 1.0):
             return np.array([[self.a**2.0**i for i in range(self.dim)]])
@@ -108,7 +110,7 @@ class Rosenbrock(Landscape):
 
     @property
     def minimum(self) -> float | None:
-        return 0.0 if self.minima is not None else None
+        return 0.0 if self.b == 0.0 or self.minima is not None else None
 
     def critical_points(self) -> list[CriticalPoint]:
         found = super().critical_points()

@@ -29,6 +29,18 @@ class Optimizer(Part):
     #: Rows at the end of the state that the kernel may compute in: no state, never read again.
     workspace: ClassVar[int] = 0
 
+    @classmethod
+    def _lacking(cls) -> tuple[str, str] | None:
+        kernels = getattr(cls, "kernels", None)
+        if (
+            not isinstance(kernels, dict)
+            or not kernels
+            or not all(isinstance(kernel, Kernel) for kernel in kernels.values())
+        ):
+            way_out = 'set kernels = {"standard": update}, with update under @fd.kernel("update")'
+            return "kernels", way_out
+        return None
+
     def update_kernel(self) -> Kernel:
         """Return the update kernel of this rule's variant."""
         return self.kernels[self._variant()]

@@ -119,8 +119,8 @@ class Adam(Optimizer):
     - ``epsilon_hat``: the paper's more efficient order (end of its section 2), Keras ``Adam``
       (epsilon = 1e-7).
 
-    The first step is eta in every coordinate, whatever the size of its gradient.  With
-    epsilon = 0 a zero gradient from the first step on gives 0 / 0 = NaN.
+    The first step is eta in every coordinate as long as |g| >> epsilon.  With epsilon = 0 a
+    zero gradient from the first step on gives 0 / 0 = NaN.
 
     Parameters
     ----------

@@ -8,6 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from fastdescent.contracts import Row, Rows, kernel, lane_function
+from fastdescent.errors import InvalidValueError
 from fastdescent.lanemath import exp
 from fastdescent.optimizers._base import Optimizer
 from fastdescent.optimizers._moments import next_power
@@ -170,6 +171,11 @@ class Nadam(Optimizer):
     variant : {"dozat", "ruder", "constant", "text"}
         How the numerator is put together.
 
+    Raises
+    ------
+    InvalidValueError
+        If `momentum_decay` is given to a variant that has none.
+
     References
     ----------
     Dozat (2016), Incorporating Nesterov Momentum into Adam, ICLR workshop.
@@ -192,3 +198,13 @@ class Nadam(Optimizer):
     epsilon: Values = parameter(default=1e-8, lower=0.0)
     momentum_decay: Values = parameter(default=0.004, lower=0.0)
     variant: str = option(default="dozat", choices=tuple(kernels))
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.variant != "dozat" and self.momentum_decay != 0.004:
+            raise InvalidValueError(
+                "Nadam.momentum_decay",
+                self.momentum_decay,
+                f"0.004, the default, with variant {self.variant!r}",
+                'only variant="dozat" reads it',
+            )

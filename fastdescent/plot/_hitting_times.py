@@ -21,6 +21,7 @@ from fastdescent.plot._curves import (
     title,
 )
 from fastdescent.plot._style import MOST_BANDS, annotate, legend_below, new_axes, percent, styled
+from fastdescent.statistics import wilson_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,8 +30,6 @@ __all__ = ["entry", "hitting_times", "interval_entry"]
 
 # Steps of a curve are dropped if it changes by less than this: half a pixel in print.
 _RESOLUTION = 5e-4
-# Standard normal quantile of a two-sided 95 % interval.
-_Z = 1.959963984540054
 
 
 @styled
@@ -100,7 +99,7 @@ def hitting_times(
         look: dict[str, Any] = {"color": curve.colour, "linestyle": curve.line_style}
         ax.plot(steps, fraction, drawstyle="steps-post", **look)
         if bands and not _clustered(curve):
-            low, high = _wilson(fraction, hit.size)
+            low, high = wilson_interval(np.rint(fraction * hit.size), hit.size)
             look = {"color": curve.colour, "alpha": 0.18, "linewidth": 0.0}
             ax.fill_between(steps, low, high, step="post", **look)
             banded = True
@@ -137,12 +136,6 @@ def _left(times: list[IntArray]) -> float:
     """Return where a log axis begins: at the power of ten below the first hit."""
     first = min((hit[hit > 0].min(initial=2**62) for hit in times), default=2**62)
     return 1.0 if first == 2**62 else float(10.0 ** np.floor(np.log10(first)))
-
-
-def _wilson(fraction: FloatArray, n: int) -> tuple[FloatArray, FloatArray]:
-    centre = (fraction + _Z**2 / (2 * n)) / (1 + _Z**2 / n)
-    half = _Z / (1 + _Z**2 / n) * np.sqrt(fraction * (1 - fraction) / n + _Z**2 / (4 * n * n))
-    return np.maximum(centre - half, 0.0), np.minimum(centre + half, 1.0)
 
 
 def _clustered(curve: Curve) -> bool:

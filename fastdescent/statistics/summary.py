@@ -130,7 +130,8 @@ class Row:
     choices : int
         Number of configurations of the rule that this one is the best of; 1 = no choice.
     target : float or None
-        Loss above the minimum that makes a success; None = status ``converged``.
+        Loss above the minimum, where that is known, that makes a success; None = status
+        ``converged``.
     trials, successes : int
         Numbers of trajectories.
     success_rate, success_low, success_high : float
@@ -143,6 +144,8 @@ class Row:
         Trajectory-steps per second of the whole result; nan where it was not measured.
     interrupted : bool
         Whether the run was interrupted, so that the counts are too low.
+    minimum_known : bool
+        Whether the landscape's minimum is known; otherwise `target` is a loss itself.
     """
 
     landscape: str
@@ -160,6 +163,7 @@ class Row:
     diverged: float
     steps_per_second: float
     interrupted: bool
+    minimum_known: bool = True
 
 
 def summary(
@@ -385,6 +389,7 @@ def _row(
         diverged=float(numbers["diverged"][0]),
         steps_per_second=float(ds.attrs["trajectory_steps"]) / seconds if seconds else np.nan,
         interrupted=bool(ds.attrs.get("interrupted", 0)),
+        minimum_known=str(ds.attrs.get("minimum", "unknown")) != "unknown",
     )
 
 
@@ -427,12 +432,20 @@ def _rate(value: float) -> str:
     return "-" if np.isnan(value) else f"{value:.3g}"
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _targets(rows: Iterable[Row]) -> str:
     targets = sorted({row.target for row in rows if row.target is not None})
+    return ", ".join(f"{target:g}" for target in targets)
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    within = _targets(row for row in rows if row.minimum_known)
+    at_most = _targets(row for row in rows if not row.minimum_known)
     notes = []
-    if targets:
-        within = ", ".join(f"{target:g}" for target in targets)
+    if within:
         notes.append(f"success: the loss came within {within} of the known minimum.")
+    if at_most:
+        where = " where no minimum is known" if within else ""
+        notes.append(f"success{where}: the loss was at most {at_most}.")
     if any(row.target is None for row in rows):
         notes.append("success without targets: the trajectory converged by its stopping test.")
     notes.append("median, 90 %: steps after which that part of those that ever succeed had.")
