@@ -150,7 +150,7 @@ def value_and_gradient(theta, params, data, batch, loss, grad):
         gy[lane] = 2.0 * k[lane] * y[lane]
 
 
-class Canyon(fd.Landscape):
+class Gorge(fd.Landscape):
     """A narrow bowl."""
 
     kernel = value_and_gradient
@@ -163,10 +163,10 @@ USE = """
 import sys, time
 import numpy as np
 import fastdescent as fd
-from mine import Canyon, SignDescent, update, value_and_gradient
+from mine import Gorge, SignDescent, update, value_and_gradient
 
 ds = fd.simulate(
-    Canyon(steepness=[1.0, 15.0]),
+    Gorge(steepness=[1.0, 15.0]),
     SignDescent(learning_rate=0.25),
     starts=[[1.0, 2.0]],
     steps=6,
