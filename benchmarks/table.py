@@ -221,7 +221,7 @@ def block(name: str, setting: Setting) -> str:
             "C++, hand-tuned JAX and Numba use the same threads.  The columns say how many times "
             "faster fastdescent is.  The machine is shared: ratios hold, absolute figures do not."
         )
-        lines = [textwrap.fill(note, 95), "", *workload_rows(setting)]
+        lines = [textwrap.fill(note, 95, break_on_hyphens=False), "", *workload_rows(setting)]
     elif name == "engine":
         parts = (scaling_rows, size_rows, start_rows)
         lines = ["| | measured |", "|---|---|", *(row for part in parts for row in part(setting))]
