@@ -74,8 +74,16 @@ def test_a_process_started_after_a_first_call(method):
     assert results == [expected, expected]
 
 
+def compile_first() -> None:
+    """A Ctrl-C during compilation is an ordinary KeyboardInterrupt."""
+    fd.simulate(
+        fd.landscapes.Rosenbrock(), fd.optimizers.GradientDescent(), starts=[[0.0, 0.0]], steps=1
+    )
+
+
 def test_an_interrupt_keeps_what_is_finished():
     """Half of the starts are at the minimum and end at once; the others never would."""
+    compile_first()
     starts = np.array([[1.0, 1.0], [-1.0, 1.0]] * 50)
 
     def press_ctrl_c() -> None:
@@ -104,6 +112,7 @@ def test_an_interrupt_keeps_what_is_finished():
 
 @pytest.mark.skipif(not JIT, reason="too slow in plain Python")
 def test_an_interrupt_before_later_waves_reports_them_at_their_start():
+    compile_first()
     threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
     ds = fd.simulate(
         fd.landscapes.Rosenbrock(),
@@ -225,4 +234,4 @@ def test_a_users_rule_is_as_fast_as_the_built_in_one(tmp_path, monkeypatch):
     own, built_in = own_rule.OwnDescent(1e-4), fd.optimizers.GradientDescent(1e-4)
     ratio = best(own) / best(built_in)
     # Measured 0.98 to 1.03 on a quiet machine; the bound leaves room for a busy one.
-    assert ratio < 1.5
+    assert ratio < 2.0
