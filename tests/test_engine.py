@@ -350,6 +350,16 @@ def test_the_working_memory_is_counted(monkeypatch):
     assert float(needed) > 6.0
 
 
+def test_progress_shows_trajectories_their_rate_and_the_time_left(capsys):
+    silent = study(progress=False)
+    assert capsys.readouterr().err == ""
+    same(silent, study(progress=True))
+    shown = capsys.readouterr().err
+    assert "GradientDescent on Rosenbrock: 100%" in shown
+    assert "trajectories/s" in shown
+    assert "<" in shown  # elapsed < remaining
+
+
 def test_interrupted_and_run_again_gives_the_same_bits():
     reference = study(threads=1)
 

@@ -466,7 +466,7 @@ class _Progress:
                 unit=" trajectories",
                 unit_scale=True,
                 desc=f"{type(plan.optimizer).__name__} on {type(plan.landscape).__name__}",
-                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n:.3s}/{total_fmt} "
+                bar_format="{desc}: {percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} "
                 "[{elapsed}<{remaining}, {rate_fmt}]",
             )
 
