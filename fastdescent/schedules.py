@@ -95,8 +95,7 @@ def _descent(left: FloatArray) -> FloatArray:
 def _powers(base: float, exponent: IntArray) -> FloatArray:
     """Return base**exponent, correctly rounded but for one case in many millions."""
     out = np.empty(exponent.shape)
-    with np.errstate(all="ignore"):  # NumPy scalars warn where the JIT is off
-        _power(base, np.ascontiguousarray(exponent), out)
+    _power(base, np.ascontiguousarray(exponent), out)
     # Beyond the largest double a pair becomes inf - inf.
     return np.where(np.isnan(out), np.inf, out)
 

@@ -26,7 +26,7 @@ import numpy as np
 from fastdescent import contracts
 from fastdescent.engine import loop
 from fastdescent.engine.loop import Lanes, Outcome, Shared
-from fastdescent.engine.plan import WAVE, Plan
+from fastdescent.engine.plan import WAVE, Plan, check_range
 from fastdescent.engine.trial import try_kernels
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray, is_integer
@@ -171,7 +171,7 @@ class _Driver:
         self.shared = self._shared([table.shape[1] for table in stage_tables])
         self.limits = self._limits()
         self.pointers = self._pointers()
-        self.scheduled, self.schedules = self._schedules()
+        self.scheduled = self._scheduled_rows()
 
     def run(self) -> None:
         """Run all waves, one after another."""
@@ -199,7 +199,7 @@ class _Driver:
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
                 lanes = self._compact(lanes, live)
         if live:
-            none = np.zeros((len(self.schedules), 0))
+            none = np.zeros((len(self.scheduled), 0))
             self._advance(lanes, step, 0, loop.INTERRUPTED, none)
 
     def _factors(self, step: int, steps: int) -> FloatArray:
@@ -209,13 +209,13 @@ class _Driver:
         the run did not look, ends the run like an interrupt: what is finished is kept.
         """
         at = np.arange(step, step + steps)
-        rows = np.empty((len(self.schedules), steps))
+        rows = np.empty((len(self.scheduled), steps))
         try:
             for row, (name, schedule) in zip(
                 rows, self.plan.optimizer.schedules().items(), strict=True
             ):
                 row[:] = schedule.factor(at)
-                self.plan.check_range(name, row, at)
+                check_range(self.plan.optimizer, name, row, at)
         except Exception as error:  # whatever a user's function raises
             self.error = f"{type(error).__name__}: {error}"
             self.interrupt.seen = True
@@ -348,11 +348,10 @@ class _Driver:
         landscape, update = self.plan.landscape.kernel, self.plan.optimizer.update_kernel()
         return [landscape, update, query, *stages, *padding]
 
-    def _schedules(self) -> tuple[IntArray, list[Any]]:
+    def _scheduled_rows(self) -> IntArray:
+        """Return the rows of the hyper-parameters that follow a schedule."""
         names = self.plan.optimizer.parameter_names()
-        schedules = self.plan.optimizer.schedules()
-        rows = np.array([names.index(name) for name in schedules], dtype=np.int64)
-        return rows, list(schedules.values())
+        return np.array([names.index(name) for name in self.plan.optimizer.schedules()], np.int64)
 
 
 def _aligned(shape: tuple[int, ...], value: float | None = None) -> FloatArray:

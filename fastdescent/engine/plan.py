@@ -26,7 +26,7 @@ from fastdescent.starts import Starts
 from fastdescent.stopping import Stop
 from fastdescent.transforms import Transform
 
-__all__ = ["Plan"]
+__all__ = ["WAVE", "Plan", "check_range"]
 
 # What a result calls its own: no swept parameter can give its name to an axis there.
 _RESERVED = frozenset(
@@ -206,10 +206,6 @@ class Plan:
                 "losses that mean the same for all swept landscapes",
                 f"the minimum of {self.landscape!r} is known for some of its values only",
             )
-
-    def check_range(self, name: str, factors: FloatArray, at: IntArray) -> None:
-        """Refuse factors of a schedule at steps `at` that leave the parameter's range."""
-        check_range(self.optimizer, name, factors, at)
 
     def kernels(self) -> list[Kernel]:
         """Return every kernel that the simulation will call."""
