@@ -28,6 +28,9 @@ Families
 ``perturb``  ``(grad, theta, params, streams, step)``
     Change the gradient in place: noise and gradient transforms.  ``streams (3, lanes)``
     uint64 holds the study seed, the start index and the replicate index.
+``sample``  ``(streams, samples, number, first, batch)``
+    Fill ``batch (size, lanes)`` with indices below `samples`: those at places ``first``,
+    ``first + 1``, ... of draw `number` (an epoch or a step, counted from 1).
 
 All arrays are distinct and C-contiguous with the lane index last; all are float64 but
 ``batch`` and ``streams``.  Kernels write in place, allocate nothing, never raise and call no
@@ -132,6 +135,13 @@ FAMILIES: dict[str, dict[str, types.Type]] = {
         "params": _rows,
         "streams": _streams,
         "step": types.int64,
+    },
+    "sample": {
+        "streams": _streams,
+        "samples": types.int64,
+        "number": types.int64,
+        "first": types.int64,
+        "batch": _indices,
     },
 }
 
@@ -276,7 +286,7 @@ def kernel(family: str) -> Callable[[Callable[..., Any]], Kernel]:
 
     Parameters
     ----------
-    family : {"landscape", "hessian", "update", "query", "perturb"}
+    family : {"landscape", "hessian", "update", "query", "perturb", "sample"}
         Which contract the function fulfils; see the module's docstring.
 
     Returns
