@@ -31,10 +31,11 @@ TREES = {name: ast.parse(path.read_text()) for name, path in MODULES.items()}
 
 #: Layer of each module or package below fastdescent; see the design.
 LAYERS = {
-    0: ["errors", "contracts", "lanemath", "lowering", "streams", "memory", "version"],
+    0: ["errors", "contracts", "lanemath", "lowering", "streams", "memory", "version", "simd"],
     1: [
         *("parts", "scratch", "landscapes", "optimizers", "noise", "transforms"),
         *("schedules", "starts", "stopping", "record"),
+        *("data", "models", "batch", "math", "symbolic", "checking"),
     ],
     2: ["engine"],
     3: ["geometry", "statistics"],
