@@ -481,7 +481,7 @@ def count_landscape(landscape: Landscape) -> Counts:
         params = columns(landscape.base_values().values(), lanes)
         batch = np.zeros((0, lanes), dtype=np.int64)
         loss, grad = np.ones(lanes), np.ones((rows, lanes))
-        return [theta, params, _Shared(landscape.data()), batch, loss, grad]
+        return [theta, params, _Shared(landscape.kernel_data()), batch, loss, grad]
 
     return _count(landscape.kernel, make, [])
 

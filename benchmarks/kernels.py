@@ -364,7 +364,7 @@ def _landscape(label: str, landscape: Landscape) -> Subject:
     params = _tile(columns(landscape.base_values().values(), lanes))
     batch = np.zeros((0, lanes), dtype=np.int64)
     loss, grad = _aligned((lanes,), 0.0), _aligned((dim + workspace, lanes), 0.0)
-    arguments = [theta, params, landscape.data(), batch, loss, grad]
+    arguments = [theta, params, landscape.kernel_data(), batch, loss, grad]
     return Subject(label, dim, lanes, landscape.kernel, arguments, count_landscape(landscape))
 
 

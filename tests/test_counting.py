@@ -116,7 +116,7 @@ def test_counted_kernels_compute_what_they_always_do(name):
     loss, grad = (counting.Rows.of(ledger, np.zeros(s)) for s in ((lanes,), (rows, lanes)))
     counted = [counting.Rows.of(ledger, array) for array in (theta, params)]
     with counting._plain_python(landscape.kernel):
-        landscape.kernel.function(*counted, landscape.data(), batch, loss, grad)
+        landscape.kernel.function(*counted, landscape.kernel_data(), batch, loss, grad)
     assert np.array_equal(loss.values(), landscape.value(theta.T))
     assert np.array_equal(grad.values()[: landscape.dim].T, landscape.gradient(theta.T))
 

@@ -334,8 +334,8 @@ def evaluate(landscape, theta, params):
     hess = np.full((landscape.dim, landscape.dim, lanes), 7e77)
     batch = np.zeros((0, lanes), dtype=np.int64)
     with np.errstate(all="ignore"):
-        landscape.kernel(theta, params, landscape.data(), batch, loss, grad)
-        landscape.hessian_kernel(theta, params, landscape.data(), hess)
+        landscape.kernel(theta, params, landscape.kernel_data(), batch, loss, grad)
+        landscape.hessian_kernel(theta, params, landscape.kernel_data(), hess)
     return loss, grad[: landscape.dim], hess
 
 
@@ -489,13 +489,13 @@ def test_quadratic_rotations_are_what_they_say():
     assert tilted.value(along) == pytest.approx(0.5, rel=1e-14)
     matrix = [[along[0], -along[1]], [along[1], along[0]]]
     same = landscapes.Quadratic(eigenvalues=[1.0, 7.0], rotation=matrix)
-    np.testing.assert_allclose(same.data(), tilted.data(), rtol=1e-14)
+    np.testing.assert_allclose(same.kernel_data(), tilted.kernel_data(), rtol=1e-14)
     # Seeds and angles that compare equal are different rotations.
-    a, b = (landscapes.Quadratic(rotation=one).data() for one in (1, 1.0))
+    a, b = (landscapes.Quadratic(rotation=one).kernel_data() for one in (1, 1.0))
     assert not np.allclose(a, b)
     # What is handed out is a copy.
     a[:] = 0.0
-    assert landscapes.Quadratic(rotation=1).data().any()
+    assert landscapes.Quadratic(rotation=1).kernel_data().any()
 
 
 def test_random_rotations_are_uniform():

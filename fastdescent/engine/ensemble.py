@@ -319,7 +319,7 @@ class _Driver:
         padded = stage_columns + [0] * (loop.MAX_STAGES - len(stage_columns))
         tolerance, radius = self.plan.stop.gradient_norm, self.plan.stop.radius
         return Shared(
-            data=np.ascontiguousarray(self.plan.landscape.data(), dtype=float),
+            data=np.ascontiguousarray(self.plan.landscape.kernel_data(), dtype=float),
             batch=np.zeros((0, 0), dtype=np.int64),
             stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
             targets=np.array([self.plan.targets[i] for i in order], dtype=float),

@@ -38,7 +38,7 @@ def try_kernels(plan: Plan) -> None:
     hyper = _columns(np.append(plan.table(rule)[0], 1.0))
     params = _columns(plan.table(landscape)[0])
     batch = np.zeros((0, _LANES), dtype=np.int64)
-    _try(landscape, landscape.kernel, theta, params, landscape.data(), batch, loss, grad)
+    _try(landscape, landscape.kernel, theta, params, landscape.kernel_data(), batch, loss, grad)
     query = rule.query_kernel()
     if query is not None:
         _try(rule, query, theta, state, hyper, 1, np.ones((dim, _LANES)))

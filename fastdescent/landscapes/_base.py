@@ -84,7 +84,7 @@ class Landscape(Part):
         minima = self.minima
         return [] if minima is None else [CriticalPoint(x, "minimum") for x in minima]
 
-    def data(self) -> FloatArray:
+    def kernel_data(self) -> FloatArray:
         """Return what the kernel reads and all lanes share, 2-D; (0, 0) if nothing."""
         return np.zeros((0, 0))
 
@@ -132,7 +132,7 @@ class Landscape(Part):
         loss = np.empty(len(points))
         grad = np.empty((self.dim + self.workspace, len(points)))
         batch = np.zeros((0, len(points)), dtype=np.int64)
-        self.kernel(theta, self._params(len(points)), self.data(), batch, loss, grad)
+        self.kernel(theta, self._params(len(points)), self.kernel_data(), batch, loss, grad)
         return loss, np.ascontiguousarray(grad[: self.dim].T)
 
     def _evaluate_hessian(self, points: FloatArray) -> FloatArray:
@@ -142,7 +142,7 @@ class Landscape(Part):
             )
         theta = np.ascontiguousarray(points.T)
         hess = np.empty((self.dim, self.dim, len(points)))
-        self.hessian_kernel(theta, self._params(len(points)), self.data(), hess)
+        self.hessian_kernel(theta, self._params(len(points)), self.kernel_data(), hess)
         return np.ascontiguousarray(np.moveaxis(hess, 2, 0))
 
     def _params(self, lanes: int) -> FloatArray:

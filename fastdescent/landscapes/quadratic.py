@@ -221,7 +221,7 @@ class Quadratic(Landscape):
     def dim(self) -> int:
         return len(self.eigenvalues)
 
-    def data(self) -> FloatArray:
+    def kernel_data(self) -> FloatArray:
         if self.rotation is None:
             return np.array([self.eigenvalues])
         return _matrix(self.eigenvalues, self.rotation).copy()
