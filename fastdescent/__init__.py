@@ -8,7 +8,18 @@ and returns an `xarray.Dataset`.  The parts that it is given are found in `lands
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastdescent import landscapes, noise, optimizers, record, schedules, starts, transforms
+from fastdescent import (
+    batch,
+    data,
+    landscapes,
+    models,
+    noise,
+    optimizers,
+    record,
+    schedules,
+    starts,
+    transforms,
+)
 from fastdescent.contracts import kernel, lane_function
 from fastdescent.engine.compilation import compile_all
 from fastdescent.engine.simulate import simulate
@@ -31,11 +42,14 @@ __all__ = [
     "Study",
     "Values",
     "__version__",
+    "batch",
     "compile_all",
+    "data",
     "kernel",
     "landscapes",
     "lane_function",
     "load",
+    "models",
     "noise",
     "optimizers",
     "option",

@@ -89,6 +89,7 @@ def option(
     choices: Sequence[str] = (),
     integer: Range | None = None,
     number: Range | None = None,
+    part: str = "",
 ) -> Any:
     """Declare a value that is no axis: a choice, a dimension, an array.
 
@@ -100,8 +101,10 @@ def option(
         If given, the allowed values.
     integer, number : Range, optional
         If given, the value is one integer or one number in this range.
+    part : str, optional
+        If given, the value is a part of this kind.
     """
-    metadata = {"choices": tuple(choices), "integer": integer, "number": number}
+    metadata = {"choices": tuple(choices), "integer": integer, "number": number, "part": part}
     return dataclasses.field(default=default, metadata=metadata)
 
 
@@ -114,6 +117,8 @@ class Part:
     """
 
     kind: ClassVar[str] = ""
+    #: Kinds whose parts may stand where one of this kind is asked for in a table.
+    also: ClassVar[tuple[str, ...]] = ()
     #: Whether parameters may be schedules.
     schedulable: ClassVar[bool] = False
     #: Names of the fields in the order in which the caller wrote them.
@@ -128,7 +133,7 @@ class Part:
             )
         if "kind" in cls.__dict__:
             _REGISTRY[cls.kind] = {}
-        elif not cls.__name__.startswith("_"):
+        elif not cls.__dict__.get("abstract", False) and not cls.__name__.startswith("_"):
             _register(cls)
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:  # noqa: D102
@@ -275,12 +280,16 @@ class Part:
             raise InvalidValueError(
                 cls.kind, table, "a table with a name", f'such as {{name = "{example}"}}'
             )
-        part = get(cls.kind, table["name"])
-        arguments = {key: _from_plain(value) for key, value in table.items() if key != "name"}
-        known = [field.name for field in part._fields()]
-        for key in arguments:
-            if key not in known:
-                raise UnknownNameError(f"key of {part.__name__}", key, known)
+        part = get(cls.kind, table["name"], cls.also)
+        fields = {field.name: field for field in part._fields()}
+        for key in table:
+            if key != "name" and key not in fields:
+                raise UnknownNameError(f"key of {part.__name__}", key, fields)
+        arguments = {
+            key: _from_plain(value, fields[key].metadata.get("part") or "schedule")
+            for key, value in table.items()
+            if key != "name"
+        }
         missing = [f.name for f in part._fields() if _required(f) and f.name not in arguments]
         if missing:
             raise InvalidValueError(
@@ -290,7 +299,11 @@ class Part:
 
     def _given(self) -> dict[str, Any]:
         """Return the fields that differ from their defaults, in the order written."""
-        fields = sorted(self._fields(), key=lambda field: self._place(field.name))
+        # Parts come first: TOML moves their tables behind the plain values, whose order matters.
+        fields = sorted(
+            self._fields(),
+            key=lambda field: (not field.metadata.get("part"), self._place(field.name)),
+        )
         values = {field.name: (getattr(self, field.name), field.default) for field in fields}
         return {name: value for name, (value, default) in values.items() if value != default}
 
@@ -304,6 +317,9 @@ class Part:
         choices = field.metadata.get("choices")
         if choices and value not in choices:
             raise UnknownNameError(f"{type(self).__name__}.{field.name}", value, choices)
+        kind = field.metadata.get("part")
+        if kind and not (isinstance(value, Part) and value.kind == kind):
+            raise InvalidValueError(where, value, f"a part of kind {kind!r}")
         integer, number = field.metadata.get("integer"), field.metadata.get("number")
         if integer is not None and not (is_integer(value) and value in integer):
             raise InvalidValueError(where, value, f"an integer in {integer}")
@@ -324,9 +340,11 @@ def kinds() -> list[str]:
     return sorted(_REGISTRY)
 
 
-def get(kind: str, name: str) -> type[Part]:
-    """Return the registered class of that kind and name."""
+def get(kind: str, name: str, also: Sequence[str] = ()) -> type[Part]:
+    """Return the registered class of that kind, or of one that may stand for it, and name."""
     registered = _REGISTRY[kind]
+    for other in also:
+        registered = {**_REGISTRY[other], **registered}
     if name not in registered:
         raise UnknownNameError(kind, name, registered)
     return registered[name]
@@ -384,9 +402,9 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
-def _from_plain(value: Any) -> Any:
+def _from_plain(value: Any, kind: str) -> Any:
     if isinstance(value, Mapping):
-        return get("schedule", value.get("name", "")).from_table(value)
+        return get(kind, value.get("name", "")).from_table(value)
     return value
 
 

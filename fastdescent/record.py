@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from decimal import Context, Decimal
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
@@ -29,6 +29,14 @@ class Record(Part):
 
     kind: ClassVar[str] = "record"
 
+    if TYPE_CHECKING:
+        position: bool
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.position, bool):
+            raise InvalidValueError(f"{self.name}.position", self.position, "True or False")
+
     def steps_for(self, budget: int) -> IntArray:
         """Return the steps to record, ascending, none twice, within 0 to `budget` >= 1."""
         raise NotImplementedError
@@ -41,6 +49,8 @@ class Every(Record):
     ----------
     interval : int
         Steps k between two records, >= 1.
+    position : bool
+        Whether theta is kept too, or only loss and gradient norm.
 
     Raises
     ------
@@ -56,6 +66,7 @@ class Every(Record):
     """
 
     interval: int = option(integer=Range(1))
+    position: bool = option(default=True)
 
     def steps_for(self, budget: int) -> IntArray:  # noqa: D102
         memory.require(
@@ -77,6 +88,8 @@ class LogSpaced(Record):
     ----------
     count : int
         Number n of steps after the start, >= 2.
+    position : bool
+        Whether theta is kept too, or only loss and gradient norm.
 
     Raises
     ------
@@ -90,6 +103,7 @@ class LogSpaced(Record):
     """
 
     count: int = option(integer=Range(2))
+    position: bool = option(default=True)
 
     def steps_for(self, budget: int) -> IntArray:  # noqa: D102
         # In decimals, whose logarithm and exponential are correctly rounded: the last bit of
@@ -109,6 +123,8 @@ class Steps(Record):
     ----------
     steps : sequence of int
         Steps >= 0, in any order, none beyond the budget of the simulation.
+    position : bool
+        Whether theta is kept too, or only loss and gradient norm.
 
     Raises
     ------
@@ -122,6 +138,7 @@ class Steps(Record):
     """
 
     steps: tuple[int, ...] = option()
+    position: bool = option(default=True)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -143,7 +160,7 @@ class Steps(Record):
         return np.unique(np.array(self.steps, dtype=np.int64))
 
 
-def every(k: int) -> Every:
+def every(k: int, position: bool = True) -> Every:
     """Record every `k` steps, and the last one; see `Every`.
 
     Examples
@@ -151,10 +168,10 @@ def every(k: int) -> Every:
     >>> every(10)
     Every(interval=10)
     """
-    return Every(k)
+    return Every(k, position)
 
 
-def log_spaced(count: int) -> LogSpaced:
+def log_spaced(count: int, position: bool = True) -> LogSpaced:
     """Record the start and `count` steps evenly spaced in their logarithm; see `LogSpaced`.
 
     Examples
@@ -162,10 +179,10 @@ def log_spaced(count: int) -> LogSpaced:
     >>> log_spaced(200)
     LogSpaced(count=200)
     """
-    return LogSpaced(count)
+    return LogSpaced(count, position)
 
 
-def steps(steps: Iterable[int]) -> Steps:
+def steps(steps: Iterable[int], position: bool = True) -> Steps:
     """Record exactly the steps that are named; see `Steps`.
 
     Examples
@@ -173,4 +190,4 @@ def steps(steps: Iterable[int]) -> Steps:
     >>> steps(range(0, 30, 10))
     Steps(steps=[0, 10, 20])
     """
-    return Steps(tuple(steps) if isinstance(steps, Iterable) else steps)
+    return Steps(tuple(steps) if isinstance(steps, Iterable) else steps, position)

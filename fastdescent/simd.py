@@ -23,15 +23,17 @@ Examples
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 from llvmlite import binding
 
 from fastdescent.contracts import JIT, Indices, Row, Rows
 
-__all__ = ["WIDTH", "flat", "fma", "gather", "load", "splat", "store"]
+__all__ = ["WIDTH", "Vector", "flat", "fma", "gather", "load", "part", "splat", "store"]
 
+#: What annotations call a vector.
+Vector: TypeAlias = Row
 #: Lanes in a vector.
 WIDTH = 8 if binding.get_host_cpu_features().get("avx512f", False) else 4
 
@@ -132,6 +134,25 @@ if JIT:
 
         return _vector(_vector, _vector, _vector), lower
 
+    @intrinsic  # type: ignore[untyped-decorator]
+    def part(typing: Any, numbers: Any, at: Any, count: Any) -> Any:
+        """See `count` numbers from place `at` on as an array of their own.
+
+        Loops over it vectorise.  Those over ``numbers[at + e]`` do not: Numba takes the place
+        for one that may be negative, and counts it from the end then.
+        """
+
+        def lower(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            array, place, length = arguments
+            data = _pointer(context, builder, numbers, array, place)
+            width = context.get_constant(types.intp, 8)
+            view = make_array(_ROW)(context, builder)
+            shape, strides = (cgutils.pack_array(builder, [n]) for n in (length, width))
+            populate_array(view, data, shape, strides, width, meminfo=None)
+            return view._getvalue()
+
+        return _ROW(numbers, types.int64, types.int64), lower
+
     def _transposed(builder: Any, rows: list[Any]) -> list[Any]:
         """Transpose WIDTH vectors: blocks of half the size change places, and so on down."""
         kind = ir.VectorType(ir.IntType(32), WIDTH)
@@ -197,6 +218,10 @@ else:
     def store(numbers: Row, at: int, value: Row) -> None:
         """Store a vector from place `at` on."""
         numbers[at : at + WIDTH] = value
+
+    def part(numbers: Row, at: int, count: int) -> Row:
+        """See `count` numbers from place `at` on as an array of their own."""
+        return numbers[at : at + count]
 
     def splat(x: float) -> Row:
         """Make a vector with the same number in all lanes."""

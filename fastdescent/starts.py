@@ -31,6 +31,7 @@ from fastdescent.streams import START, normals, uniforms
 
 __all__ = [
     "Grid",
+    "Initialization",
     "LatinHypercube",
     "Normal",
     "Points",
@@ -286,6 +287,41 @@ class Sphere(Starts):
         for column in direction.T:  # a reduction of NumPy may sum in another order elsewhere
             square += column * column
         return center + direction * (self.radius / np.sqrt(square))[:, np.newaxis]
+
+
+class Initialization(Starts):
+    """A model's own initialisation: each start draws all weights and biases anew.
+
+    Parameters
+    ----------
+    count : int
+        Number of start points, 1 to 2^32 - 1.
+
+    Raises
+    ------
+    InvalidValueError
+        If the count is not allowed, or the landscape is no model.
+
+    Examples
+    --------
+    >>> import fastdescent as fd
+    >>> Initialization(count=2).points(fd.models.DeepLinear(depth=2), seed=0).round(4).tolist()
+    [[0.6323, 0.3699], [-0.5817, -0.8897]]
+    """
+
+    count: int = option(default=1000, integer=_COUNT)
+
+    def points(self, landscape: Space, seed: int) -> FloatArray:
+        draw = getattr(landscape, "initial_points", None)
+        if draw is None:
+            raise InvalidValueError(
+                "starts",
+                self,
+                f"other starts on {type(landscape).__name__}, which has no initialisation",
+                "such as Uniform(count=1000)",
+            )
+        points: FloatArray = draw(seed, self.count)
+        return points
 
 
 class Grid(_Box):

@@ -41,6 +41,8 @@ Examples
 
 from __future__ import annotations
 
+from typing import Any, TypeAlias
+
 import numpy as np
 from numba import types
 from numpy.typing import ArrayLike, NDArray
@@ -56,6 +58,7 @@ __all__ = [
     "START",
     "fill_normal",
     "fill_uniform",
+    "fill_words",
     "make_streams",
     "normals",
     "philox",
@@ -66,6 +69,7 @@ __all__ = [
 NOISE, START, BATCH, INITIALIZATION = range(4)
 
 Word = np.uint64
+Words: TypeAlias = NDArray[Any]
 
 _U12, _U20, _U28, _U32 = (np.uint64(n) for n in (12, 20, 28, 32))
 _MASK = np.uint64(0xFFFFFFFF)
@@ -174,6 +178,52 @@ def fill_uniform(
         w0, w1, w2, w3 = _five_rounds(w0, w1, w2, w3, k0 + _GROWTH_0[5], k1 + _GROWTH_1[5])
         row_a[lane] = _uniform(w0, w1)
         row_b[lane] = _uniform(w2, w3)
+
+
+@lane_function
+def fill_words(
+    row_a: Words,
+    row_b: Words,
+    row_c: Words,
+    row_d: Words,
+    streams: Streams,
+    step: int,
+    draw: int,
+    purpose: int,
+) -> None:
+    """Fill four rows with the random words of one block of Philox a lane.
+
+    Parameters
+    ----------
+    row_a, row_b, row_c, row_d : ndarray of uint32 or uint64, (lanes,)
+        Filled with integers below 2**32.
+    streams : ndarray of uint64, (3, lanes)
+        Study seed, start index and replicate index of each lane; see `make_streams`.
+    step : int
+        Step, below 2**32.
+    draw : int
+        Number of the block within the step, below 2**28.
+    purpose : int
+        `NOISE`, `START`, `BATCH` or `INITIALIZATION`.
+
+    Examples
+    --------
+    >>> rows = np.empty((4, 1), np.uint32)
+    >>> fill_words(*rows, make_streams(7, [0]), 0, 0, START)
+    >>> rows.ravel().tolist()
+    [510674334, 628996179, 1262536050, 1538071251]
+    """
+    seed, start, replicate = streams[0], streams[1], streams[2]
+    block = (np.uint64(purpose) << _U28) | np.uint64(draw)
+    when = np.uint64(step)
+    for lane in range(row_a.shape[0]):
+        k0, k1 = seed[lane] & _MASK, seed[lane] >> _U32
+        w0, w1, w2, w3 = _five_rounds(block, when, replicate[lane], start[lane], k0, k1)
+        w0, w1, w2, w3 = _five_rounds(w0, w1, w2, w3, k0 + _GROWTH_0[5], k1 + _GROWTH_1[5])
+        row_a[lane] = w0 & _MASK
+        row_b[lane] = w1 & _MASK
+        row_c[lane] = w2 & _MASK
+        row_d[lane] = w3 & _MASK
 
 
 @lane_function

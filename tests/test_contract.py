@@ -105,7 +105,9 @@ def test_compile_options_are_in_the_contracts_only():
         for node in ast.walk(tree)
         if isinstance(node, ast.ImportFrom) and node.module.startswith("llvmlite")
     }
-    assert writers == {f"fastdescent.{name}" for name in ("lanemath", "scratch", "lowering")}
+    assert writers == {
+        f"fastdescent.{name}" for name in ("lanemath", "scratch", "lowering", "simd")
+    }
 
 
 # What kernels may call.
@@ -271,9 +273,26 @@ REQUIRED = {
     "interval": 4,
     "count": 6,
     "array": [[0.5, -0.25], [1e-300, 3.0]],
+    "set": "iris",
+    "x": [[0.5, -0.25], [1e-300, 3.0], [1.0, 2.0]],
+    "y": [1.0, -2.0, 0.5],
+    "path": "samples.csv",
+    "target": "y",
+    "size": [2, 4],
+    "data": fd.data.XOR(count=8),
+    "SoftmaxRegression.data": fd.data.Spirals(count=9, arms=3),
+    "matrix": [[1.0, 2.0], [3.0, 0.5]],
 }
 #: Not made of plain values; see its own tests.
 PYTHON_ONLY = {"Function"}
+
+
+def required(field, kind, name):
+    """What a field without a default gets."""
+    for key in (f"{name}.{field}", f"{kind}.{field}", field):
+        if key in REQUIRED:
+            return REQUIRED[key]
+    raise KeyError(field)
 
 
 def examples():
@@ -284,7 +303,7 @@ def examples():
             if name in PYTHON_ONLY or not cls.__module__.startswith("fastdescent."):
                 continue
             given = {
-                field.name: REQUIRED.get(f"{kind}.{field.name}", REQUIRED.get(field.name))
+                field.name: required(field.name, kind, name)
                 for field in cls._fields()
                 if parts._required(field)
             }
@@ -318,6 +337,7 @@ def test_a_part_is_a_value(part):
     equal hashes, and what was written first stays first."""
     spaces = (fd.landscapes, fd.optimizers, fd.noise, fd.transforms, fd.schedules, fd.starts)
     scope = {k: v for space in (*spaces, fd.record, fd) for k, v in vars(space).items()}
+    scope.update({k: v for space in (fd.batch, fd.data, fd.models) for k, v in vars(space).items()})
     spaces_of = {"noise": fd.noise, "starts": fd.starts, "record": fd.record}
     scope.update(vars(spaces_of.get(part.kind, fd.schedules)))
     base = next(cls for cls in type(part).__mro__ if "kind" in vars(cls))

@@ -26,7 +26,7 @@ import numpy as np
 from fastdescent import contracts
 from fastdescent.engine import loop
 from fastdescent.engine.loop import Lanes, Outcome, Shared
-from fastdescent.engine.plan import WAVE, Plan, check_range
+from fastdescent.engine.plan import Plan, check_range
 from fastdescent.engine.trial import try_kernels
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray, is_integer
@@ -51,9 +51,10 @@ class Geometry:
     Parameters
     ----------
     tile : int, optional
-        Lanes per tile, from 1 to 4096; by default as many as the first-level cache holds.
-    wave : int
-        Trajectories in memory at once, at least 1.
+        Lanes per tile, from 1 to 4096, rounded up to whole vectors of 8; by default as many as the first-level cache holds.
+    wave : int, optional
+        Trajectories in memory at once, at least 1; by default as many as take half a
+        gigabyte, and at most 65 536.
     epoch : int, optional
         Steps per epoch, at least 1; by default found from the time that an epoch takes.
 
@@ -64,14 +65,14 @@ class Geometry:
     """
 
     tile: int | None = None
-    wave: int = WAVE
+    wave: int | None = None
     epoch: int | None = None
 
     def __post_init__(self) -> None:
         # Kernels may keep a few rows of a tile on the stack, so tiles stay narrow.
         for name, most in (("tile", 4096), ("wave", 2**40), ("epoch", 2**40)):
             value = getattr(self, name)
-            if value is None and name != "wave":
+            if value is None:
                 continue
             if not is_integer(value) or not 1 <= value <= most:
                 raise InvalidValueError(f"Geometry.{name}", value, f"an integer from 1 to {most}")
@@ -132,7 +133,7 @@ def run(
     out = plan.allocate()
     report = Run(threads=threads)
     started = time.perf_counter()
-    for needed in (*plan.kernels(), loop.advance, loop.load, loop.pack, loop.hold):
+    for needed in (*plan.kernels(), *loop.COMPILED):
         needed.compile()
     report.compile_seconds = time.perf_counter() - started
     started = time.perf_counter()
@@ -174,17 +175,28 @@ class _Driver:
         self.scheduled = self._scheduled_rows()
 
     def run(self) -> None:
-        """Run all waves, one after another."""
-        count = self.plan.trajectories
-        for begin in range(0, count, self.geometry.wave):
-            end = min(begin + self.geometry.wave, count)
-            self._run_wave(begin, end)
-            if len(self.shared.record_steps):
-                self._call(loop.hold, begin, end, self.shared.record_steps, self.out)
+        """Run all waves, one after another; those of one batch size together."""
+        wave = self.geometry.wave or self.plan.wave
+        per_configuration = self.plan.trajectories // self.plan.configurations
+        sizes = self.plan.batch_sizes
+        done = 0
+        for size in dict.fromkeys(sizes.tolist()):
+            configurations = np.flatnonzero(sizes == size)
+            count = len(configurations) * per_configuration
+            for begin in range(0, count, wave):
+                places = np.arange(begin, min(begin + wave, count))
+                which, within = np.divmod(places, per_configuration)
+                numbers = configurations[which] * per_configuration + within
+                self._run_wave(numbers, size, done)
+                done += len(numbers)
+                if len(self.plan.validation):
+                    self._measure(numbers)
+                if len(self.shared.record_steps):
+                    self._call(loop.hold, numbers, self.shared.record_steps, self.out)
 
-    def _run_wave(self, begin: int, end: int) -> None:
-        lanes = self._start(begin, end)
-        budget, step, live = self.plan.steps, 0, end - begin
+    def _run_wave(self, numbers: IntArray, size: int, done: int) -> None:
+        lanes = self._start(numbers, size)
+        budget, step, live = self.plan.steps, 0, len(numbers)
         pace = _Pace(self.geometry.epoch)
         while live and step < budget and not self.interrupt.seen:
             steps = pace.start(budget - step)
@@ -195,9 +207,9 @@ class _Driver:
             step += steps
             before, live = live, int(lanes.book[:, loop.ALIVE].sum())
             pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
-            self.bar.show(begin, end, live, step)
+            self.bar.show(done, len(numbers), live, step)
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
-                lanes = self._compact(lanes, live)
+                lanes = self._compact(lanes, live, size)
         if live:
             none = np.zeros((len(self.scheduled), 0))
             self._advance(lanes, step, 0, loop.INTERRUPTED, none)
@@ -245,11 +257,10 @@ class _Driver:
         with _LOOP_LOCK:
             function(*arguments)
 
-    def _start(self, begin: int, end: int) -> Lanes:
-        """Load trajectories `begin` to `end` into tiles."""
-        number, alive = self._tiled(np.arange(begin, end))
-        start, replicate = np.divmod(number, self.plan.seeds)
-        configuration, start = np.divmod(start, len(self.plan.points))
+    def _start(self, numbers: IntArray, size: int) -> Lanes:
+        """Load the numbered trajectories into tiles, with batches of a size."""
+        number, alive = self._tiled(numbers)
+        configuration, start, replicate = self._coordinates(number)
         tiles, width = number.shape
         dim = self.plan.landscape.dim
         streams = np.stack([np.full_like(number, 0), start, replicate], axis=1).astype(np.uint64)
@@ -264,6 +275,30 @@ class _Driver:
             limits=self._loaded(self.limits, configuration),
             book=_realigned(np.stack([number, alive, np.zeros_like(number)], axis=1)),
             work=self._work(tiles, width),
+            batch=_realigned(np.zeros((tiles, size, width), dtype=np.int64)),
+        )
+
+    def _coordinates(self, number: IntArray) -> tuple[IntArray, IntArray, IntArray]:
+        """Return configuration, start and replicate of trajectories."""
+        start, replicate = np.divmod(number, self.plan.seeds)
+        configuration, start = np.divmod(start, len(self.plan.points))
+        return configuration, start, replicate
+
+    def _measure(self, numbers: IntArray) -> None:
+        """Find the validation loss where the numbered trajectories ended."""
+        number, _ = self._tiled(numbers)
+        configuration, _, _ = self._coordinates(number)
+        self._call(
+            loop.measure,
+            self.plan.landscape.kernel,
+            self.plan.landscape.workspace,
+            self._loaded(self.out.position, number),
+            self._loaded(self.params, configuration),
+            self.shared.validation,
+            self.shared.everything,
+            self._work(*number.shape),
+            number,
+            self.out.validation_loss,
         )
 
     def _loaded(self, source: FloatArray, index: IntArray) -> FloatArray:
@@ -272,19 +307,21 @@ class _Driver:
         self._call(loop.load, source, index, lanes)
         return lanes
 
-    def _compact(self, lanes: Lanes, live: int) -> Lanes:
+    def _compact(self, lanes: Lanes, live: int, size: int) -> Lanes:
         """Pack the running lanes into as few tiles as hold them."""
         running = np.flatnonzero(lanes.book[:, loop.ALIVE].ravel())
         index, alive = self._tiled(running)
         packed = []
-        for array in lanes[:-1]:
+        for array in lanes[:-2]:
             # Integers travel as the floats that have their bits.
             source = array.view(np.float64)
             target = _aligned((index.shape[0], source.shape[1], index.shape[1]))
             self._call(loop.pack, source, index, target)
             packed.append(target.view(array.dtype))
         packed.append(self._work(*index.shape))
-        compacted = Lanes(*packed)
+        tiles, width = index.shape
+        drawn = _realigned(np.zeros((tiles, size, width), dtype=np.int64))
+        compacted = Lanes(*packed, drawn)
         compacted.book[:, loop.ALIVE] = alive
         _marked(compacted.hyper)
         return compacted
@@ -306,10 +343,10 @@ class _Driver:
     def _width(self, lanes: int) -> int:
         """Return the tile width: one that fills the cache, or all threads with few lanes."""
         if self.geometry.tile is not None:
-            return self.geometry.tile
-        dim = self.plan.landscape.dim
+            return -(-self.geometry.tile // 8) * 8
+        dim, least = self.plan.landscape.dim, self.plan.landscape.least_lanes
         rows = 3 * dim + self.plan.optimizer.state_rows(dim) + self.plan.landscape.workspace + 12
-        widest = min(max(49_152 // (8 * rows) // 16 * 16, 32), 256)
+        widest = min(max(49_152 // (8 * rows) // 16 * 16, least), 256)
         # As many tiles for each thread, or the threads would wait for one of them.
         tiles = -(-lanes // (widest * self.threads)) * self.threads
         return -(-lanes // (8 * tiles)) * 8
@@ -320,7 +357,9 @@ class _Driver:
         tolerance, radius = self.plan.stop.gradient_norm, self.plan.stop.radius
         return Shared(
             data=np.ascontiguousarray(self.plan.landscape.kernel_data(), dtype=float),
-            batch=np.zeros((0, 0), dtype=np.int64),
+            validation=np.ascontiguousarray(self.plan.validation),
+            everything=np.zeros((0, 0), dtype=np.int64),
+            sampling=np.array([self.plan.samples, self.plan.batch.epochs, *self._looks()]),
             stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
             targets=np.array([self.plan.targets[i] for i in order], dtype=float),
             target_place=np.array(order, dtype=np.int64),
@@ -329,6 +368,12 @@ class _Driver:
             ),
             record_steps=self.plan.record_steps,
         )
+
+    def _looks(self) -> tuple[int, bool]:
+        """Return how often the lanes are looked at, and whether that needs their loss."""
+        stop = self.plan.stop
+        needs = stop.loss is not None or stop.gradient_norm is not None
+        return self.plan.test_every, needs or bool(self.plan.targets)
 
     def _limits(self) -> FloatArray:
         """Return the rows of `Lanes.limits` for each configuration."""
@@ -346,7 +391,8 @@ class _Driver:
         padding = [loop.no_stage] * (loop.MAX_STAGES - len(stages))
         query = self.plan.optimizer.query_kernel() or loop.no_query
         landscape, update = self.plan.landscape.kernel, self.plan.optimizer.update_kernel()
-        return [landscape, update, query, *stages, *padding]
+        sample = self.plan.batch.sample_kernel() or loop.no_sample
+        return [landscape, update, query, *stages, *padding, sample]
 
     def _scheduled_rows(self) -> IntArray:
         """Return the rows of the hyper-parameters that follow a schedule."""
@@ -476,10 +522,10 @@ class _Progress:
         if self._bar is not None:
             self._bar.close()
 
-    def show(self, begin: int, end: int, live: int, step: int) -> None:
-        """Show how far the wave of trajectories `begin` to `end` is."""
+    def show(self, before: int, count: int, live: int, step: int) -> None:
+        """Show how far a wave of `count` trajectories is, after those of earlier waves."""
         if self._bar is not None:
-            done = end - live + live * step / self._steps
+            done = before + count - live + live * step / self._steps
             self._bar.update(done - self._bar.n)
 
 

@@ -11,6 +11,13 @@ longer finite.  The look is one vectorised count of events; lanes are only taken
 in the rare step in which something happened.  What a lane is worth when it finishes is
 copied out at once; the lane then idles until the end of the epoch, when the driver compacts.
 
+On mini-batches a tile-step is
+
+    sampler -> (query) -> landscape on the batch -> noise and transforms -> update
+
+and the loss of all samples is computed only where somebody looks: in the steps in which the
+stopping tests are due, in recorded steps and at the end.
+
 The loop is the only `prange` over trajectories.  Nothing in it depends on how lanes are
 grouped: the same bits come out for every tile size, epoch length and number of threads.
 """
@@ -35,7 +42,7 @@ from fastdescent.contracts import (
 )
 from fastdescent.parts import FloatArray, IntArray
 
-__all__ = ["MAX_STAGES", "Lanes", "Outcome", "Shared", "advance", "hold", "load", "pack"]
+__all__ = ["COMPILED", "MAX_STAGES", "Lanes", "Outcome", "Shared", "advance", "hold", "load", "measure", "pack"]
 
 #: Status of a trajectory.
 RUNNING = -1
@@ -55,6 +62,9 @@ MAX_STAGES = 4
 # Rows of `Lanes.limits`: the highest loss at which something happens next, the loss at
 # which the trajectory stops, and the loss from which targets are counted.
 EVENT, STOP, FLOOR = 0, 1, 2
+# Entries of `Shared.sampling`: number of samples, whether batches are those of epochs, steps
+# between two looks at the lanes, and whether that look needs the loss of all samples.
+SAMPLES, EPOCHS, EVERY, NEEDS_LOSS = 0, 1, 2, 3
 # Rows of `Lanes.book`: the trajectory's number, whether it still runs, the next target.
 TRAJECTORY, ALIVE, TARGET = 0, 1, 2
 
@@ -72,13 +82,20 @@ class Lanes(NamedTuple):
     book: IntArray
     #: Scratch: loss, its look-ahead twin, squares, grad, and where needed point and hyper.
     work: FloatArray
+    #: Scratch: the samples of each lane's mini-batch, as (tiles, size, lanes).
+    batch: IntArray
 
 
 class Shared(NamedTuple):
     """What all lanes share."""
 
     data: FloatArray
-    batch: IntArray
+    #: The same of the validation samples; no rows if there are none.
+    validation: FloatArray
+    #: An empty batch, which means all samples.
+    everything: IntArray
+    #: Rows `SAMPLES`, `EPOCHS`, `EVERY`, `NEEDS_LOSS`.
+    sampling: IntArray
     #: First row of each gradient stage's parameters in `Lanes.stage_params`.
     stage_rows: IntArray
     #: Targets above the floor, descending, and their place in the caller's order.
@@ -102,6 +119,8 @@ class Outcome(NamedTuple):
     path: FloatArray
     path_loss: FloatArray
     path_gradient_norm: FloatArray
+    validation_loss: FloatArray
+    path_validation_loss: FloatArray
 
 
 _f1 = types.Array(types.float64, 1, "C")
@@ -113,9 +132,9 @@ _i3 = types.Array(types.int64, 3, "C")
 _u3 = types.Array(types.uint64, 3, "C")
 _s1 = types.Array(types.int8, 1, "C")
 
-_LANES = types.NamedTuple([_f3, _f3, _f3, _f3, _f3, _u3, _f3, _i3, _f3], Lanes)
-_SHARED = types.NamedTuple([_f2, _i2, _i1, _f1, _i1, _f1, _i1], Shared)
-_OUTCOME = types.NamedTuple([_f2, _f1, _f1, _i1, _s1, _i2, _f3, _f2, _f2], Outcome)
+_LANES = types.NamedTuple([_f3, _f3, _f3, _f3, _f3, _u3, _f3, _i3, _f3, _i3], Lanes)
+_SHARED = types.NamedTuple([_f2, _f2, _i2, _i1, _i1, _f1, _i1, _f1, _i1], Shared)
+_OUTCOME = types.NamedTuple([_f2, _f1, _f1, _i1, _s1, _i2, _f3, _f2, _f2, _f1, _f2], Outcome)
 
 
 @kernel("query")
@@ -126,6 +145,11 @@ def no_query(theta: Rows, state: Rows, hyper: Rows, step: int, point: Rows) -> N
 @kernel("perturb")
 def no_stage(grad: Rows, theta: Rows, params: Rows, streams: Streams, step: int) -> None:
     """Stand in for an absent noise or transform; never called."""
+
+
+@kernel("sample")
+def no_sample(streams: Streams, samples: int, number: int, first: int, batch: Indices) -> None:
+    """Stand in where every step sees all samples; never called."""
 
 
 @lane_function
@@ -276,16 +300,37 @@ def _close(
 @routine
 def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any) -> None:
     """Write the running lanes' states to their paths, if `place` is one there."""
-    dim, lanes = theta.shape
+    lanes = loss.shape[0]
     if place < 0:
         return
     for lane in range(lanes):
         if book[ALIVE, lane] != 0:
             number = book[TRAJECTORY, lane]
-            for i in range(dim):
+            for i in range(out.path.shape[2]):  # no rows if positions are not recorded
                 out.path[number, place, i] = theta[i, lane]
             out.path_loss[number, place] = loss[lane]
-            out.path_gradient_norm[number, place] = np.sqrt(_square(grad, dim, lane))
+            out.path_gradient_norm[number, place] = np.sqrt(_square(grad, theta.shape[0], lane))
+
+
+@routine
+def _record_validation(
+    place: int,
+    landscape: Any,
+    params: Rows,
+    shared: Any,
+    theta: Rows,
+    loss: Row,
+    full: Rows,
+    book: Indices,
+    out: Any,
+) -> None:
+    """Write the running lanes' losses of the validation samples to their paths."""
+    if place < 0:
+        return
+    landscape(theta, params, shared.validation, shared.everything, loss, full)
+    for lane in range(loss.shape[0]):
+        if book[ALIVE, lane] != 0:
+            out.path_validation_loss[book[TRAJECTORY, lane], place] = loss[lane]
 
 
 @routine
@@ -329,6 +374,30 @@ def _perturb(
         stage3(grad, theta, params[rows[3] : rows[4]], streams, step)
 
 
+@lane_function
+def _place(sampling: Any, size: int, step: int) -> tuple[int, int, int]:
+    """Return which draw a step's mini-batch is from, its place there, and its size.
+
+    The last one of an epoch may be shorter.
+    """
+    if sampling[EPOCHS] == 0:
+        return step, 0, size
+    samples = sampling[SAMPLES]
+    per_epoch = (samples + size - 1) // size
+    first = (step - 1) % per_epoch * size
+    return (step - 1) // per_epoch + 1, first, min(size, samples - first)
+
+
+@lane_function
+def _no_number(theta: Rows, loss: Row) -> None:
+    """Fill `loss` with 0, or with NaN where theta is not finite."""
+    loss[:] = 0.0
+    for i in range(theta.shape[0]):
+        x = theta[i]
+        for lane in range(loss.shape[0]):
+            loss[lane] += 0.0 * x[lane]
+
+
 @compiled(
     types.void(
         pointer_type("landscape"),
@@ -338,6 +407,7 @@ def _perturb(
         pointer_type("perturb"),
         pointer_type("perturb"),
         pointer_type("perturb"),
+        pointer_type("sample"),
         types.boolean,
         types.int64,
         types.int64,
@@ -360,6 +430,7 @@ def advance(
     stage1: Any,
     stage2: Any,
     stage3: Any,
+    sample: Any,
     looks_ahead: bool,
     stages: int,
     workspace: int,
@@ -380,43 +451,75 @@ def advance(
         theta, state, hyper = lanes.theta[tile], lanes.state[tile], lanes.hyper[tile]
         params, limits, book = lanes.params[tile], lanes.limits[tile], lanes.book[tile]
         streams, extra, rows = lanes.streams[tile], lanes.stage_params[tile], shared.stage_rows
-        dim = theta.shape[0]
-        work = lanes.work[tile]
+        batch, work, dim = lanes.batch[tile], lanes.work[tile], theta.shape[0]
         loss, aside, square = work[0], work[1], work[2]
         full = work[3 : 3 + dim + workspace]  # with the rows that only the landscape knows
         grad = full[:dim]
         point = work[3 + dim + workspace : 3 + 2 * dim + workspace]
         scaled = work[work.shape[0] - hyper.shape[0] :] if scheduled.shape[0] > 0 else hyper
+        data, everything, every = shared.data, shared.everything, shared.sampling[EVERY]
+        batched, validated = batch.shape[0] > 0, shared.validation.shape[0] > 0
         _copy(hyper, scaled)
-        landscape(theta, params, shared.data, shared.batch, loss, full)
+        if not batched or first == 0 or steps == 0:
+            landscape(theta, params, data, everything, loss, full)
         running = book[ALIVE].sum()
         place: Any = np.searchsorted(shared.record_steps, first + 1)
         if first == 0:
             running -= _retire(0, theta, loss, grad, limits, book, shared, out)
             _record(place - 1, theta, loss, grad, book, out)
+            if validated:
+                _record_validation(
+                    place - 1, landscape, params, shared, theta, aside, full, book, out
+                )
+                landscape(theta, params, data, everything, loss, full)
         for k in range(steps):
             if running == 0:
                 break
             step = first + k + 1
+            due = step % every == 0 or (closing != RUNNING and k == steps - 1)
+            recorded = place < shared.record_steps.shape[0] and shared.record_steps[place] == step
             # What is rare is guarded here: a call that is not inlined and takes all these
             # arrays by value costs more than a tile's worth of gradient descent.
             if scheduled.shape[0] > 0:
                 _scale(hyper, scheduled, factors, k, scaled)
             if looks_ahead:
                 query(theta, state, scaled, step, point)
-                landscape(point, params, shared.data, shared.batch, aside, full)
+            if batched:
+                number, first_place, count = _place(shared.sampling, batch.shape[0], step)
+                drawn = batch[:count]
+                sample(streams, shared.sampling[SAMPLES], number, first_place, drawn)
+                landscape(point if looks_ahead else theta, params, data, drawn, aside, full)
+            elif looks_ahead:
+                landscape(point, params, data, everything, aside, full)
             if stages > 0:
                 _perturb(
                     stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
                 )
-            update(theta, grad, loss, state, scaled, step)
-            landscape(theta, params, shared.data, shared.batch, loss, full)
-            if _count_events(step, theta, loss, grad, limits, book, shared.tests, square) > 0:
+            if batched:
+                update(theta, grad, aside, state, scaled, step)
+                if recorded or (due and shared.sampling[NEEDS_LOSS] != 0):
+                    landscape(theta, params, data, everything, loss, full)
+                elif due:
+                    _no_number(theta, loss)
+            else:
+                update(theta, grad, loss, state, scaled, step)
+                landscape(theta, params, data, everything, loss, full)
+            if due and _count_events(step, theta, loss, grad, limits, book, shared.tests, square):
+                if batched:  # what ends now needs its loss
+                    landscape(theta, params, data, everything, loss, full)
                 running -= _retire(step, theta, loss, grad, limits, book, shared, out)
-            if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
+            if recorded:
                 _record(place, theta, loss, grad, book, out)
+                if validated:
+                    _record_validation(
+                        place, landscape, params, shared, theta, aside, full, book, out
+                    )
+                if validated and not batched:  # whose gradient the next step needs
+                    landscape(theta, params, data, everything, loss, full)
                 place += 1
         if closing != RUNNING:
+            if batched:
+                landscape(theta, params, data, everything, loss, full)
             _close(closing, first + steps, theta, loss, grad, book, out)
 
 
@@ -445,16 +548,48 @@ def pack(source: FloatArray, index: Indices, lanes: FloatArray) -> None:
                 lanes[tile, row, lane] = source[at // width, row, at % width]
 
 
-@compiled(types.void(types.int64, types.int64, _i1, _OUTCOME), parallel=True)
-def hold(begin: int, end: int, record_steps: Any, out: Any) -> None:
-    """Hold the last values of trajectories `begin` to `end` where they ended early."""
+@compiled(
+    types.void(pointer_type("landscape"), types.int64, _f3, _f3, _f2, _i2, _f3, _i2, _f1),
+    parallel=True,
+)
+def measure(
+    landscape: Any,
+    workspace: int,
+    positions: FloatArray,
+    params: FloatArray,
+    data: Rows,
+    everything: Indices,
+    work: FloatArray,
+    index: Indices,
+    loss: Row,
+) -> None:
+    """Fill ``loss[index[tile, lane]]`` with the loss of all samples at each lane's position."""
+    for tile in prange(positions.shape[0]):
+        theta, rows, values = positions[tile], work[tile], work[tile, 0]
+        full = rows[3 : 3 + theta.shape[0] + workspace]
+        landscape(theta, params[tile], data, everything, values, full)
+        for lane in range(theta.shape[1]):
+            loss[index[tile, lane]] = values[lane]
+
+
+@compiled(types.void(_i1, _i1, _OUTCOME), parallel=True)
+def hold(numbers: Any, record_steps: Any, out: Any) -> None:
+    """Hold the last values of the numbered trajectories where they ended early."""
     # Bound outside the loop: Numba takes a prange that writes only to attributes of a tuple
     # for dead code and drops it.
     position, loss, norm, steps = out.position, out.loss, out.gradient_norm, out.steps
     path, path_loss, path_norm = out.path, out.path_loss, out.path_gradient_norm
-    for number in prange(begin, end):
+    validation, path_validation = out.validation_loss, out.path_validation_loss
+    for k in prange(numbers.shape[0]):
+        number = numbers[k]
         for later in range(np.searchsorted(record_steps, steps[number]), record_steps.shape[0]):
-            for i in range(position.shape[1]):
+            for i in range(path.shape[2]):
                 path[number, later, i] = position[number, i]
             path_loss[number, later] = loss[number]
             path_norm[number, later] = norm[number]
+            if path_validation.shape[0] > 0:
+                path_validation[number, later] = validation[number]
+
+
+#: Everything here that is compiled.
+COMPILED = (advance, load, pack, measure, hold)

@@ -14,10 +14,12 @@ from numpy.typing import ArrayLike
 
 from fastdescent import memory
 from fastdescent import starts as starting
+from fastdescent.batch import Batch, Full
 from fastdescent.contracts import Kernel
 from fastdescent.engine.loop import MAX_STAGES, Outcome
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
+from fastdescent.models import SampleModel
 from fastdescent.noise import Noise
 from fastdescent.optimizers import Optimizer
 from fastdescent.parts import FloatArray, IntArray, Part, is_integer, is_number
@@ -34,20 +36,24 @@ _RESERVED = frozenset(
         *("start", "seed", "target", "record", "coordinate", "step"),
         *("initial", "position", "loss", "gradient_norm", "steps", "status", "hitting_time"),
         *("path", "path_loss", "path_gradient_norm"),
+        *("validation_loss", "path_validation_loss"),
     ]
 )
 
 # Bytes of everything that exists once per call, whatever its size: code and caches.
 _FIXED = 200_000_000
 
-#: Trajectories in memory at once.
+#: Trajectories in memory at once, and the bytes that their lanes may take.
 WAVE = 65_536
+_WAVE_BYTES = 2**29
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
     """The checked arguments of one simulation, and what follows from them."""
 
+    #: The landscape as it was given, and on the data that the study's seed selects.
+    given: Landscape
     landscape: Landscape
     optimizer: Optimizer
     starts: Starts
@@ -59,6 +65,7 @@ class Plan:
     stop: Stop
     targets: tuple[float, ...]
     record: Record | None
+    batch: Batch
 
     @classmethod
     def make(
@@ -74,6 +81,7 @@ class Plan:
         stop: Any,
         targets: Any,
         record: Any,
+        batch: Any,
     ) -> Plan:
         """Check the arguments of `fastdescent.simulate`."""
         _check_part("landscape", landscape, Landscape, "Rosenbrock(dim=2)")
@@ -83,6 +91,7 @@ class Plan:
         _check_part("noise", noise, Noise, "Gaussian(scale=0.1)", optional=True)
         _check_part("stop", stop, Stop, "Stop(loss=1e-8)", optional=True)
         _check_part("record", record, Record, "record.every(10)", optional=True)
+        _check_part("batch", batch, Batch, "batch.Epochs(size=32)", optional=True)
         if noise is not None:
             noise.require_dim(landscape.dim)
         steps = _integer("steps", steps, 1, 2**32 - 1)
@@ -94,18 +103,24 @@ class Plan:
             raise InvalidValueError(
                 "transforms", list(transforms), f"at most {MAX_STAGES - 1} of them"
             )
+        seed = _integer("seed", seed, 0, 2**64 - 1)
+        batch = Full() if batch is None else batch
+        seeded = landscape.for_study(seed) if isinstance(landscape, SampleModel) else landscape
+        _check_batch(batch, seeded)
         return cls(
             landscape,
+            seeded,
             optimizer,
             starts,
             steps,
             _integer("seeds", seeds, 1, 2**32 - 1),
-            _integer("seed", seed, 0, 2**64 - 1),
+            seed,
             noise,
             transforms,
             Stop() if stop is None else stop,
             _targets(targets),
             record,
+            batch,
         )
 
     @cached_property
@@ -134,6 +149,40 @@ class Plan:
         if self.record is None:
             return np.zeros(0, dtype=np.int64)
         return np.ascontiguousarray(self.record.steps_for(self.steps), dtype=np.int64)
+
+    @cached_property
+    def samples(self) -> int:
+        """Number of training samples; 0 where the landscape has none."""
+        return self.landscape.sample_count if isinstance(self.landscape, SampleModel) else 0
+
+    @cached_property
+    def validation(self) -> FloatArray:
+        """What the kernel reads of the validation samples; no rows if there are none."""
+        data = None
+        if isinstance(self.landscape, SampleModel):
+            data = self.landscape.validation_data()
+        return np.zeros((0, 0)) if data is None else data
+
+    @cached_property
+    def batch_sizes(self) -> IntArray:
+        """Size of the mini-batches of each configuration; 0 where steps see all samples."""
+        sizes = self.table(self.batch)
+        if sizes.shape[1] == 0:
+            return np.zeros(self.configurations, dtype=np.int64)
+        return sizes[:, 0].astype(np.int64)
+
+    @cached_property
+    def test_every(self) -> int:
+        """Steps from one look at targets and stopping tests to the next."""
+        if self.stop.every is not None:
+            return self.stop.every
+        smallest = int(self.batch_sizes.min())
+        return -(-self.samples // smallest) if smallest else 1
+
+    @cached_property
+    def wave(self) -> int:
+        """Trajectories in memory at once."""
+        return min(WAVE, max(_WAVE_BYTES // self._lane_bytes(), 256))
 
     @cached_property
     def stages(self) -> tuple[Noise | Transform, ...]:
@@ -209,12 +258,13 @@ class Plan:
 
     def kernels(self) -> list[Kernel]:
         """Return every kernel that the simulation will call."""
-        query = self.optimizer.query_kernel()
+        query, sample = self.optimizer.query_kernel(), self.batch.sample_kernel()
         return [
             self.landscape.kernel,
             self.optimizer.update_kernel(),
             *([] if query is None else [query]),
             *(stage.perturb_kernel() for stage in self.stages),
+            *([] if sample is None else [sample]),
         ]
 
     def require_memory(self) -> None:
@@ -226,16 +276,14 @@ class Plan:
             With the number of bytes and the way out.
         """
         dim, records = self.landscape.dim, len(self.record_steps)
-        path = records * (dim + 2) * 8
-        per_trajectory = (dim + 3 + len(self.targets)) * 8 + 1 + path
+        path = records * (self._path_dim + 3) * 8
+        per_trajectory = (dim + 4 + len(self.targets)) * 8 + 1 + path
         table = self.configurations * 8 * 8
         count = self.starts.size(self.landscape)  # they may be too many to be made
         trajectories = self.configurations * count * self.seeds
         needed = trajectories * per_trajectory + count * dim * 8 + table + _FIXED
         # A wave of working memory, twice while its lanes are packed together.
-        state = self.optimizer.state_rows(dim) + len(self.optimizer.parameter_names())
-        rows = 4 * dim + 2 * state + self.landscape.workspace + 32
-        needed += 2 * min(trajectories, WAVE) * rows * 8
+        needed += 2 * min(trajectories, self.wave) * self._lane_bytes()
         ways = ["fewer starts or seeds", "shorter sweeps", "several calls"]
         if path:
             ways.insert(0, f"recording fewer than {records} steps")
@@ -243,6 +291,18 @@ class Plan:
         if path:
             what += f" with {records:,} recorded steps"
         memory.require(needed, what, "ways out: " + ", ".join(ways))
+
+    def _lane_bytes(self) -> int:
+        """Return the bytes of one trajectory's working memory, roughly."""
+        dim = self.landscape.dim
+        state = self.optimizer.state_rows(dim) + len(self.optimizer.parameter_names())
+        batch = int(self.batch_sizes.max())
+        return (4 * dim + 2 * state + self.landscape.workspace + batch + 32) * 8
+
+    @property
+    def _path_dim(self) -> int:
+        """How many coordinates a record keeps."""
+        return self.landscape.dim if self.record is not None and self.record.position else 0
 
     def allocate(self) -> Outcome:
         """Return the arrays that the result will be written to."""
@@ -255,15 +315,17 @@ class Plan:
             np.zeros(count, dtype=np.int64),
             np.zeros(count, dtype=np.int8),
             np.full((count, len(self.targets)), -1, dtype=np.int64),
-            np.empty((recorded, records, dim)),
+            np.empty((recorded, records, self._path_dim)),
             np.empty((recorded, records)),
             np.empty((recorded, records)),
+            np.empty(count if len(self.validation) else 0),
+            np.empty((recorded if len(self.validation) else 0, records)),
         )
 
     @cached_property
     def _named_axes(self) -> dict[tuple[int, str], tuple[str, tuple[float, ...]]]:
         """(part, field) -> (name of the axis, values), in the order of the result's axes."""
-        parts: Sequence[Part] = (self.landscape, self.optimizer, *self.stages)
+        parts: Sequence[Part] = (self.landscape, self.optimizer, *self.stages, self.batch)
         named: dict[tuple[int, str], tuple[str, tuple[float, ...]]] = {}
         taken: set[str] = set()
         for part in parts:
@@ -313,6 +375,20 @@ def _check_part(
         )
     if not isinstance(value, kind):
         raise InvalidValueError(name, value, f"a {kind.kind}, such as {example}")
+
+
+def _check_batch(batch: Batch, landscape: Landscape) -> None:
+    """Refuse mini-batches where there are no samples, or fewer than a batch has."""
+    if batch.sample_kernel() is None:
+        return
+    if not isinstance(landscape, SampleModel):
+        raise InvalidValueError(
+            "batch",
+            batch,
+            f"batch.Full() on {type(landscape).__name__}, which has no samples",
+            "models such as fd.models.LinearRegression(data) have samples",
+        )
+    batch.require_samples(landscape.sample_count)
 
 
 def _check_schedules(optimizer: Optimizer, steps: int) -> None:

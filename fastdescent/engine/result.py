@@ -11,6 +11,7 @@ import numpy as np
 import tomli_w
 import xarray as xr
 
+from fastdescent.batch import Full
 from fastdescent.engine import loop
 from fastdescent.engine.ensemble import Run
 from fastdescent.engine.loop import Outcome
@@ -63,6 +64,12 @@ def dataset(plan: Plan, out: Outcome, run: Run) -> xr.Dataset:
             out.hitting_time.reshape(*shape, len(plan.targets)),
             _about("first step whose loss is within the target; -1 = never"),
         )
+    if len(plan.validation):
+        variables["validation_loss"] = (
+            dims,
+            out.validation_loss.reshape(shape),
+            _about("loss of the validation samples at position"),
+        )
     if plan.record is not None:
         variables.update(_paths(plan, out, dims))
     variables["position"] = (
@@ -77,15 +84,24 @@ def dataset(plan: Plan, out: Outcome, run: Run) -> xr.Dataset:
 def _paths(plan: Plan, out: Outcome, dims: tuple[str, ...]) -> dict[str, Any]:
     shape = (*plan.shape, len(plan.record_steps))
     dims = (*dims, "record")
-    return {
+    found = {
         "path_loss": (dims, out.path_loss.reshape(shape), _about("exact loss along the path")),
         "path_gradient_norm": (
             dims,
             out.path_gradient_norm.reshape(shape),
             _about("Euclidean norm of the exact gradient along the path"),
         ),
-        "path": ((*dims, "coordinate"), out.path.reshape(*shape, -1), _about("theta")),
     }
+    if len(plan.validation):
+        found["path_validation_loss"] = (
+            dims,
+            out.path_validation_loss.reshape(shape),
+            _about("loss of the validation samples along the path"),
+        )
+    if out.path.shape[-1]:
+        path = out.path.reshape(*shape, -1)
+        found["path"] = ((*dims, "coordinate"), path, _about("theta"))
+    return found
 
 
 def _coordinates(plan: Plan) -> dict[str, Any]:
@@ -107,12 +123,14 @@ def _coordinates(plan: Plan) -> dict[str, Any]:
 def _attributes(plan: Plan, out: Outcome, run: Run) -> dict[str, Any]:
     return {
         "study": study_text(plan),
-        "landscape_table": tomli_w.dumps(plan.landscape.to_table()),
+        "landscape_table": _landscape_text(plan),
         "landscape": repr(plan.landscape),
         "optimizer": repr(plan.optimizer),
         "noise": repr(plan.noise),
         "transforms": repr(list(plan.transforms)),
         "minimum": _minimum(plan),
+        "batch": repr(plan.batch),
+        "test_every": plan.test_every,
         "seed": str(plan.seed),  # up to 64 bits, more than a NetCDF attribute holds
         "starts_outside_domain": plan.starts_outside,
         "below_minimum": _below_minimum(plan, out),
@@ -158,6 +176,14 @@ def study_text(plan: Plan) -> str:
         return ""
 
 
+def _landscape_text(plan: Plan) -> str:
+    """Return the landscape in TOML; empty if it cannot be written down, as a large array."""
+    try:
+        return tomli_w.dumps(plan.landscape.to_table())
+    except FastdescentError:
+        return ""
+
+
 def landscape_of(ds: xr.Dataset) -> Landscape:
     """Return the landscape that a result was made on.
 
@@ -183,15 +209,15 @@ def _study_table(plan: Plan) -> dict[str, Any]:
     table: dict[str, Any] = {"seed": plan.seed, "seeds": plan.seeds, "steps": plan.steps}
     if plan.targets:
         table["targets"] = list(plan.targets)
-    table["landscapes"] = [plan.landscape.to_table()]
+    table["landscapes"] = [plan.given.to_table()]
     table["optimizers"] = [plan.optimizer.to_table()]
     if isinstance(plan.starts, Points) and plan.starts.count > _MOST_POINTS:
         table["starts"] = {"name": "Points", "array": "initial"}
     else:
         table["starts"] = plan.starts.to_table()
-    for name in ("noise", "stop", "record"):
+    for name in ("noise", "stop", "record", "batch"):
         part = getattr(plan, name)
-        if part is not None:
+        if part is not None and part != Full():
             table[name] = part.to_table()
     if plan.transforms:
         table["transforms"] = [transform.to_table() for transform in plan.transforms]

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     import xarray as xr
     from numpy.typing import ArrayLike
 
+    from fastdescent.batch import Batch
     from fastdescent.landscapes import Landscape
     from fastdescent.noise import Noise
     from fastdescent.optimizers import Optimizer
@@ -36,6 +37,7 @@ def simulate(
     stop: Stop | None = None,
     targets: Sequence[float] | float = (),
     record: Record | None = None,
+    batch: Batch | None = None,
     threads: int | None = None,
     progress: bool = False,
     geometry: Geometry | None = None,
@@ -45,7 +47,8 @@ def simulate(
     The gradient of step t is the landscape's exact one at theta (or where a look-ahead
     rule asks for it); then the noise is added, then the transforms are applied in their
     order, then the rule updates theta.  Tests and targets see the exact loss and gradient
-    at theta after every step.  Step k is the state after k updates; the start is step 0.
+    at theta after every step.  With mini-batches the gradient is that of the step's samples;
+    the tests see the loss of all samples, every so many steps (`Stop`).  Step k is the state after k updates; the start is step 0.
 
     Parameters
     ----------
@@ -75,6 +78,8 @@ def simulate(
         first hitting times are wanted.
     record : Record, optional
         Steps at which position, loss and gradient norm are kept.
+    batch : Batch, optional
+        Which samples each step sees, on a model with samples; all of them by default.
     threads : int, optional
         Number of threads; all cores by default.  It changes no bit of the result.
     progress : bool
@@ -87,6 +92,7 @@ def simulate(
     xarray.Dataset
         ``initial``, ``position``, ``loss``, ``gradient_norm``, ``steps``, ``status``, and
         ``hitting_time`` and ``path``, ``path_loss``, ``path_gradient_norm`` where asked for.
+        On data with validation samples ``validation_loss``, and ``path_validation_loss``.
         Dimensions: swept parameters, ``start``, ``seed``, then ``target``, ``record``,
         ``coordinate``.  The attributes hold the study as TOML and what else is needed to
         run it again.  After Ctrl-C the trajectories that had not ended have the status
@@ -123,6 +129,7 @@ def simulate(
         stop,
         targets,
         record,
+        batch,
     )
     out, report = run(plan, threads, progress, geometry)
     from fastdescent.engine.result import dataset  # noqa: PLC0415 - xarray is slow to import

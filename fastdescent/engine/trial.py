@@ -19,7 +19,7 @@ from fastdescent.parts import FloatArray, Part
 
 __all__ = ["try_kernels"]
 
-_LANES = 2
+_LANES = 8  # whole vectors
 
 
 def try_kernels(plan: Plan) -> None:

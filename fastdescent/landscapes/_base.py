@@ -36,12 +36,15 @@ class Landscape(Part):
     """
 
     kind: ClassVar[str] = "landscape"
+    also: ClassVar[tuple[str, ...]] = ("model",)
     kernel: ClassVar[Kernel]
     hessian_kernel: ClassVar[Kernel | None] = None
     #: Lower and upper bound, one pair for every coordinate or one for all of them.
     bounds: ClassVar[Any] = (-1.0, 1.0)
     #: Rows at the end of the kernel's ``grad`` that it may compute in.
     workspace: ClassVar[int] = 0
+    #: The fewest lanes of a tile: more hide calls, fewer keep large states in the cache.
+    least_lanes: ClassVar[int] = 32
 
     if TYPE_CHECKING:
         # A field where the dimension can be chosen, a class attribute where it cannot.
