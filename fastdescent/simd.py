@@ -8,9 +8,9 @@ the lanes from `lane` on is ``load(theta, i * lanes + lane)``.
 
 The number of lanes of a tile is a multiple of 8, and `WIDTH` is 8 where the processor has
 512-bit registers and 4 elsewhere.  Operations are those of IEEE arithmetic on each lane, so
-the bits do not depend on it.  Under ``NUMBA_DISABLE_JIT=1`` a vector is a NumPy array.
+the bits do not depend on it.  Under ``NUMBA_DISABLE_JIT=1`` a vector is a NumPy array, and a
+multiply-add is rounded twice: an exact one takes a thousand times as long there.
 
-Measured: an MLP 16-16-1 on 16 samples runs at 3.3 times the speed of plain lane loops.
 
 Examples
 --------
@@ -205,8 +205,6 @@ if JIT:
 
     _I = types.int64
 else:
-    from fastdescent.lanemath import fma as _scalar_fma
-
     def flat(rows: Rows) -> Row:
         """See a contiguous array as one row of numbers."""
         return rows.reshape(-1)
@@ -228,8 +226,8 @@ else:
         return np.full(WIDTH, x)
 
     def fma(a: Row, b: Row, c: Row) -> Row:
-        """Compute a * b + c in each lane, rounded once."""
-        return np.array([_scalar_fma(*three) for three in zip(a, b, c, strict=True)])
+        """Compute a * b + c in each lane; rounded twice here, which is fast."""
+        return a * b + c
 
     def gather(
         target: Row,
