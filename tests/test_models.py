@@ -67,9 +67,14 @@ def points(model, count=5):
     return model.initial_points(7, count) + 0.1 * spread
 
 
+def coordinates(dim):
+    """All of them; in plain Python, where an evaluation takes 10 ms, four."""
+    return np.arange(dim) if JIT else np.unique(np.linspace(0, dim - 1, 4).astype(int))
+
+
 def differences(function, x, step=1e-6):
     """Central differences: error about step^2 and 1e-16 / step, so 1e-9 of the values."""
-    steps = step * np.eye(x.shape[1])
+    steps = step * np.eye(x.shape[1])[coordinates(x.shape[1])]
     return np.stack([(function(x + e) - function(x - e)) / (2 * step) for e in steps], axis=-1)
 
 
@@ -140,10 +145,10 @@ def test_gradient_and_hessian_are_those_of_differences(model):
     theta = points(model)
     scale = 1.0 + np.abs(model.value(theta)).max()
     close = {"rtol": 1e-7, "atol": 1e-8 * scale}
-    gradient = model.gradient(theta)
-    np.testing.assert_allclose(gradient, differences(model.value, theta), **close)
+    gradient, some = model.gradient(theta), coordinates(model.dim)
+    np.testing.assert_allclose(gradient[:, some], differences(model.value, theta), **close)
     hessian = model.hessian(theta)
-    np.testing.assert_allclose(hessian, differences(model.gradient, theta), **close)
+    np.testing.assert_allclose(hessian[..., some], differences(model.gradient, theta), **close)
     np.testing.assert_allclose(hessian, np.swapaxes(hessian, 1, 2), rtol=1e-10, atol=1e-12 * scale)
 
 
@@ -154,7 +159,10 @@ def test_a_batchs_gradient_is_that_of_differences(model):
     loss = lambda x: model.batch_gradient(x, batch)[0]  # noqa: E731
     _, gradient = model.batch_gradient(theta, batch)
     scale = 1.0 + np.abs(loss(theta)).max()
-    np.testing.assert_allclose(gradient, differences(loss, theta), rtol=1e-7, atol=1e-8 * scale)
+    close = {"rtol": 1e-7, "atol": 1e-8 * scale}
+    np.testing.assert_allclose(
+        gradient[:, coordinates(model.dim)], differences(loss, theta), **close
+    )
     everything = model.batch_gradient(theta, np.arange(model.sample_count))
     np.testing.assert_allclose(everything[0], model.value(theta), rtol=1e-12)
     np.testing.assert_allclose(everything[1], model.gradient(theta), rtol=1e-11, atol=1e-13 * scale)

@@ -17,6 +17,7 @@ from fastdescent.models.linear_regression import LinearRegression
 from fastdescent.models.logistic_regression import LogisticRegression
 from fastdescent.models.matrix_factorization import MatrixFactorization
 from fastdescent.models.mlp import MLP
+from fastdescent.models.one_point_mlp import OnePointMLP
 from fastdescent.models.ridge_regression import RidgeRegression
 from fastdescent.models.softmax_regression import SoftmaxRegression
 
@@ -30,6 +31,7 @@ __all__ = [
     "LogisticRegression",
     "MatrixFactorization",
     "Model",
+    "OnePointMLP",
     "RidgeRegression",
     "SampleModel",
     "SoftmaxRegression",
