@@ -44,6 +44,8 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 # What the command line calls each kind of part.
 _KINDS = {
     "landscapes": "landscape",
+    "models": "model",
+    "data": "data",
     "optimizers": "optimizer",
     "schedules": "schedule",
     "noise": "noise",
@@ -51,6 +53,7 @@ _KINDS = {
     "starts": "starts",
     "stops": "stop",
     "records": "record",
+    "batches": "batch",
 }
 _FIGURES = ("hitting_times", "losses", "contours", "surface", "heatmap")
 

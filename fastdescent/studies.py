@@ -16,7 +16,7 @@ Keys of a study file
     ``starts``.
 ``[starts]``
     Where trajectories start; 1000 points uniform in each landscape's domain by default.
-``[noise]``, ``[[transforms]]``, ``[stop]``, ``[record]``
+``[noise]``, ``[[transforms]]``, ``[stop]``, ``[record]``, ``[batch]``
     As in `fastdescent.simulate`.
 
 A part that needs no keys may be its name alone: ``landscapes = ["Beale", "Himmelblau"]``.
@@ -60,6 +60,7 @@ import numpy as np
 import tomli_w
 
 from fastdescent import parts, storage
+from fastdescent.batch import Batch
 from fastdescent.engine.plan import Plan
 from fastdescent.engine.simulate import simulate
 from fastdescent.errors import (
@@ -110,7 +111,7 @@ class Study:
         The start points; by default 1000 uniform in each landscape's domain.
     landscape_starts : mapping of label to Starts
         The start points of single landscapes, instead of `starts`.
-    seeds, seed, noise, transforms, stop, targets, record
+    seeds, seed, noise, transforms, stop, targets, record, batch
         As in `fastdescent.simulate`.
     title, description : str
         Text for people.
@@ -146,6 +147,7 @@ class Study:
     stop: Stop | None = field(kw_only=True, default=None)
     targets: tuple[float, ...] = field(kw_only=True, default=())
     record: Record | None = field(kw_only=True, default=None)
+    batch: Batch | None = field(kw_only=True, default=None)
     title: str = field(kw_only=True, default="")
     description: str = field(kw_only=True, default="")
 
@@ -227,7 +229,7 @@ class Study:
             if label in self.landscape_starts:
                 entry["starts"] = self.landscape_starts[label].to_table()
         table["optimizers"] = _tables(self.optimizers)
-        for name in ("starts", "noise", "stop", "record"):
+        for name in ("starts", "noise", "stop", "record", "batch"):
             part = getattr(self, name)
             if part is not None:
                 table[name] = part.to_table()
@@ -495,6 +497,7 @@ class Pair:
             "stop",
             "targets",
             "record",
+            "batch",
         )
         return {"starts": self.starts, **{name: getattr(self.study, name) for name in names}}
 
@@ -606,6 +609,7 @@ def _arguments(table: Mapping[str, Any]) -> dict[str, Any]:
         "noise": Noise,
         "stop": Stopping,
         "record": Record,
+        "batch": Batch,
     }
     for key, base in single.items():
         if key in table:
