@@ -356,8 +356,8 @@ class _Driver:
         padded = stage_columns + [0] * (loop.MAX_STAGES - len(stage_columns))
         tolerance, radius = self.plan.stop.gradient_norm, self.plan.stop.radius
         return Shared(
-            data=np.ascontiguousarray(self.plan.landscape.kernel_data(), dtype=float),
-            validation=np.ascontiguousarray(self.plan.validation),
+            data=_realigned(np.asarray(self.plan.landscape.kernel_data(), dtype=float)),
+            validation=_realigned(self.plan.validation),
             everything=np.zeros((0, 0), dtype=np.int64),
             sampling=np.array([self.plan.samples, self.plan.batch.epochs, *self._looks()]),
             stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
@@ -418,7 +418,7 @@ def _marked(hyper: FloatArray) -> FloatArray:
     return hyper
 
 
-def _realigned(array: IntArray) -> IntArray:
+def _realigned(array: Any) -> Any:
     aligned = _aligned(array.shape).view(array.dtype)
     aligned[...] = array
     return aligned

@@ -17,7 +17,18 @@ from __future__ import annotations
 from fastdescent.contracts import Indices, Row, lane_function
 from fastdescent.simd import WIDTH, Vector, fma, gather, load, part, splat, store
 
-__all__ = ["BLOCK", "UNIT", "clear", "collect", "load_block", "outer", "products", "weigh"]
+__all__ = [
+    "BLOCK",
+    "UNIT",
+    "clear",
+    "collect",
+    "load_block",
+    "outer",
+    "outer_of_one",
+    "product_of_one",
+    "products",
+    "weigh",
+]
 
 #: Samples that are computed side by side.
 BLOCK = 4
@@ -36,12 +47,13 @@ def load_block(
     lane: int,
     first: int,
     count: int,
+    some: int,
 ) -> None:
-    """Fill `width` units from `target` on with samples `first` and following.
+    """Fill `width` units from `target` on with `some` samples, `first` and following.
 
     After the last of `count` samples it is repeated; `weigh` gives the copies no weight.
     """
-    for s in range(BLOCK):
+    for s in range(some):
         k = min(first + s, count - 1)
         at = target + s * WIDTH
         if batch.shape[0] > 0:
@@ -149,6 +161,28 @@ def products(
             m = load(matrix, left + k * step)
             p0, p1, p2, p3 = fma(m, v0, p0), fma(m, v1, p1), fma(m, v2, p2), fma(m, v3, p3)
         _put(space, target + even * UNIT, p0, p1, p2, p3)
+
+
+@lane_function
+def product_of_one(
+    matrix: Row, columns: int, lanes: int, lane: int, space: Row, source: int, target: int
+) -> None:
+    """Like `products` for one row at the front, and one sample: the first of each unit."""
+    total = splat(0.0)
+    for k in range(columns):
+        total = fma(load(matrix, k * lanes + lane), load(space, source + k * UNIT), total)
+    store(space, target, total)
+
+
+@lane_function
+def outer_of_one(
+    grad: Row, columns: int, lanes: int, lane: int, space: Row, delta: int, source: int
+) -> None:
+    """Like `outer` for one row at the front, and one sample."""
+    d = load(space, delta)
+    for k in range(columns):
+        at = k * lanes + lane
+        store(grad, at, fma(d, load(space, source + k * UNIT), load(grad, at)))
 
 
 @lane_function

@@ -16,6 +16,8 @@ from fastdescent.models._affine import (
     collect,
     load_block,
     outer,
+    outer_of_one,
+    product_of_one,
     products,
     weigh,
 )
@@ -36,24 +38,27 @@ _FRONT = 4
 
 
 @lane_function
-def _squared_error(space: Row, answer: int) -> None:
-    """Add the samples' squared errors to the cost, and find its derivative by the output."""
-    weight, cost = part(space, _MASS, UNIT), part(space, _COST, UNIT)
-    y, t, d = part(space, _OUTPUT, UNIT), part(space, answer, UNIT), part(space, _DELTA, UNIT)
-    for e in range(UNIT):
+def _squared_error(space: Row, answer: int, count: int) -> None:
+    """Add the samples' squared errors to the cost, and find its derivative by the output.
+
+    `count` numbers of a unit, so that many samples, are looked at.
+    """
+    weight, cost = part(space, _MASS, count), part(space, _COST, count)
+    y, t, d = part(space, _OUTPUT, count), part(space, answer, count), part(space, _DELTA, count)
+    for e in range(count):
         d[e] = y[e] - t[e]
-    for e in range(UNIT):
+    for e in range(count):
         cost[e] += weight[e] * (d[e] * d[e])
-    for e in range(UNIT):
+    for e in range(count):
         d[e] *= 2.0 * weight[e]
 
 
 @lane_function
-def _huber_error(space: Row, answer: int, limit: Row) -> None:
+def _huber_error(space: Row, answer: int, samples: int, limit: Row) -> None:
     """Likewise for Huber's loss, whose limit each lane has."""
     weight, cost = part(space, _MASS, UNIT), part(space, _COST, UNIT)
     y, t, d = part(space, _OUTPUT, UNIT), part(space, answer, UNIT), part(space, _DELTA, UNIT)
-    for s in range(BLOCK):
+    for s in range(samples):
         for k in range(WIDTH):
             e = s * WIDTH + k
             error, most = y[e] - t[e], limit[k]
@@ -63,6 +68,14 @@ def _huber_error(space: Row, answer: int, limit: Row) -> None:
             cost[e] += weight[e] * (inside * (size - 0.5 * inside))
             slope = error if size <= most else (most if error > 0.0 else -most)
             d[e] = weight[e] * (slope if error == error else error)
+
+
+@lane_function
+def _error(loss: float, space: Row, answer: int, samples: int, params: Rows, lane: int) -> None:
+    if loss == HUBER:
+        _huber_error(space, answer, samples, part(flat(params), lane, WIDTH))
+    else:
+        _squared_error(space, answer, samples * WIDTH)
 
 
 @lane_function
@@ -116,14 +129,18 @@ def value_and_gradient(
         for lane in range(0, lanes, WIDTH):
             clear(space, _COST, UNIT)
             for first in range(0, count, BLOCK):
+                # A lone sample, as stochastic descent has, is not worth four.
+                some = 1 if first == count - 1 else BLOCK
                 weigh(space, _MASS, first, count)
-                load_block(space, _INPUTS, d, width, batch, lanes, lane, first, count)
-                products(t, 0, dim, 1, 1, dim, lanes, lane, -1, space, _INPUTS, _OUTPUT)
-                if about[LOSS] == HUBER:
-                    _huber_error(space, answer, params[0, lane : lane + WIDTH])
+                load_block(space, _INPUTS, d, width, batch, lanes, lane, first, count, some)
+                if some == 1:
+                    product_of_one(t, dim, lanes, lane, space, _INPUTS, _OUTPUT)
+                    _error(about[LOSS], space, answer, 1, params, lane)
+                    outer_of_one(g, dim, lanes, lane, space, _DELTA, _INPUTS)
                 else:
-                    _squared_error(space, answer)
-                outer(g, 0, 1, dim, lanes, lane, -1, space, _DELTA, _INPUTS)
+                    products(t, 0, dim, 1, 1, dim, lanes, lane, -1, space, _INPUTS, _OUTPUT)
+                    _error(about[LOSS], space, answer, BLOCK, params, lane)
+                    outer(g, 0, 1, dim, lanes, lane, -1, space, _DELTA, _INPUTS)
             collect(space, _COST, loss, lane)
     if about[LOSS] == RIDGE:
         _penalize(theta, grad, loss, params[0], dim - int(about[BIAS]))

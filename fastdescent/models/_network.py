@@ -113,7 +113,7 @@ def value_and_gradient(
         for first in range(0, count, BLOCK):
             inputs = start + _FRONT * UNIT
             weigh(space, _MASS, first, count)
-            load_block(space, inputs, d, width, batch, lanes, lane, first, count)
+            load_block(space, inputs, d, width, batch, lanes, lane, first, count, BLOCK)
             output = _forward(t, about, lanes, lane, space, inputs, inputs + width * UNIT)
             delta = output + 2 * outputs * UNIT
             answer = inputs + int(about[INPUTS]) * UNIT

@@ -1,9 +1,11 @@
 """Estimates and their uncertainty, from results in memory.
 
 `wilson_interval` for a rate, `hitting_summary` for one result, `summary` and `format_table`
-for the table that compares rules.
+for the table that compares rules; `box_counting_dimension` for the edge between
+regions of an image.
 """
 
+from fastdescent.statistics.box_counting import BoxCounting, box_counting_dimension, edge
 from fastdescent.statistics.intervals import wilson_interval
 from fastdescent.statistics.summary import (
     Row,
@@ -15,7 +17,10 @@ from fastdescent.statistics.summary import (
 )
 
 __all__ = [
+    "BoxCounting",
     "Row",
+    "box_counting_dimension",
+    "edge",
     "format_table",
     "hitting_quantiles",
     "hitting_summary",
