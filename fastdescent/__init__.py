@@ -12,6 +12,7 @@ from fastdescent import (
     batch,
     data,
     landscapes,
+    math,
     models,
     noise,
     optimizers,
@@ -27,10 +28,12 @@ from fastdescent.landscapes import Landscape
 from fastdescent.optimizers import Optimizer
 from fastdescent.parts import Range, Values, option, parameter
 from fastdescent.stopping import Stop
+from fastdescent.symbolic import landscape
 from fastdescent.version import __version__
 
 if TYPE_CHECKING:
     from fastdescent import plot, statistics
+    from fastdescent.checking import check_landscape
     from fastdescent.storage import load, save
     from fastdescent.studies import Study
 
@@ -43,12 +46,15 @@ __all__ = [
     "Values",
     "__version__",
     "batch",
+    "check_landscape",
     "compile_all",
     "data",
     "kernel",
+    "landscape",
     "landscapes",
     "lane_function",
     "load",
+    "math",
     "models",
     "noise",
     "optimizers",
@@ -69,6 +75,7 @@ __all__ = [
 _LAZY = {
     "plot": ("fastdescent.plot", None),
     "statistics": ("fastdescent.statistics", None),
+    "check_landscape": ("fastdescent.checking", "check_landscape"),
     "load": ("fastdescent.storage", "load"),
     "save": ("fastdescent.storage", "save"),
     "Study": ("fastdescent.studies", "Study"),

@@ -45,6 +45,7 @@ FAILED, WRONG, INTERRUPTED = 1, 2, 130
 _KINDS = {
     "landscapes": "landscape",
     "models": "model",
+    "formulas": "formula",
     "data": "data",
     "optimizers": "optimizer",
     "schedules": "schedule",

@@ -403,7 +403,7 @@ def _plain(value: Any) -> Any:
 
 
 def _from_plain(value: Any, kind: str) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and (kind != "schedule" or "name" in value):
         return get(kind, value.get("name", "")).from_table(value)
     return value
 

@@ -17,6 +17,7 @@ import tomli_w
 from numba.core.errors import NumbaError
 
 import fastdescent as fd
+import fastdescent.symbolic
 from fastdescent import parts
 from fastdescent.contracts import FAMILIES, JIT
 from fastdescent.engine.ensemble import Geometry
@@ -273,6 +274,7 @@ REQUIRED = {
     "interval": 4,
     "count": 6,
     "array": [[0.5, -0.25], [1e-300, 3.0]],
+    "expression": "x**2 + 15*y**2",
     "set": "iris",
     "x": [[0.5, -0.25], [1e-300, 3.0], [1.0, 2.0]],
     "y": [1.0, -2.0, 0.5],
@@ -337,6 +339,7 @@ def test_a_part_is_a_value(part):
     equal hashes, and what was written first stays first."""
     spaces = (fd.landscapes, fd.optimizers, fd.noise, fd.transforms, fd.schedules, fd.starts)
     scope = {k: v for space in (*spaces, fd.record, fd) for k, v in vars(space).items()}
+    scope["Formula"] = fastdescent.symbolic.Formula
     scope.update({k: v for space in (fd.batch, fd.data, fd.models) for k, v in vars(space).items()})
     spaces_of = {"noise": fd.noise, "starts": fd.starts, "record": fd.record}
     scope.update(vars(spaces_of.get(part.kind, fd.schedules)))

@@ -5,15 +5,18 @@ from __future__ import annotations
 import doctest
 import math
 import pickle
+import tomllib
 
 import numpy as np
 import pytest
+import tomli_w
 
+import fastdescent as fd
 from fastdescent import parts, transforms
 from fastdescent.contracts import JIT, kernel
 from fastdescent.errors import InvalidValueError, UnknownNameError
 from fastdescent.scratch import norms, stack_row
-from fastdescent.transforms import ClipByNorm, ClipByValue, CoupledL2, Transform
+from fastdescent.transforms import BlockRates, ClipByNorm, ClipByValue, CoupledL2, Transform
 
 LANES = 549 if JIT else 37
 EXAMPLES = [
@@ -208,3 +211,137 @@ def test_documentation_runs():
     result = doctest.testmod(transforms)
     assert result.failed == 0
     assert result.attempted >= 12
+
+
+# Rates by block.
+
+
+def apply_rates(part, grad, rates):
+    """Run the kernel with the given rates, (blocks, lanes), and the part's own block ends."""
+    ends = [value for name, value in part.base_values().items() if name.startswith("end_")]
+    rates = np.asarray(rates, dtype=float)
+    params = np.concatenate([rates, np.repeat(np.array(ends)[:, None], rates.shape[1], axis=1)])
+    grad = np.array(grad, dtype=float, order="C")
+    streams = np.zeros((3, grad.shape[1]), dtype=np.uint64)
+    dim = int(min(ends[-1], len(grad)))
+    with np.errstate(all="ignore"):
+        part.perturb_kernel()(grad, np.zeros((dim, grad.shape[1])), params, streams, 1)
+    return grad
+
+
+def test_block_rates_multiply_each_block_by_its_own_rate():
+    grad, _ = tile(6)
+    rates = np.random.default_rng(5).uniform(0.0, 1e6, (3, LANES))
+    result = apply_rates(BlockRates([1.0, 1.0, 1.0], sizes=[3, 1, 2]), grad, rates)
+    expected = grad * rates[[0, 0, 0, 1, 2, 2]]  # one product each: the same bits
+    assert np.array_equal(result, expected)
+
+
+def test_block_rates_keep_what_is_special():
+    special = np.array([[np.nan, np.inf, 0.0], [1.0, 2.0, 3.0], [np.nan, np.inf, -0.0]])
+    result = apply_rates(BlockRates([1.0, 1.0], sizes=[1, 1]), special, [[2.0] * 3, [0.5] * 3])
+    assert np.array_equal(result[0], [np.nan, np.inf, 0.0], equal_nan=True)
+    assert np.array_equal(result[1], [0.5, 1.0, 1.5])
+    assert np.array_equal(result[2], special[2], equal_nan=True)  # a workspace row
+
+
+def test_blocks_never_reach_beyond_the_coordinates():
+    part = BlockRates([1.0, 1.0], sizes=[2, 9])
+    grad, lanes = np.ones((4, 2)), np.zeros((3, 2), dtype=np.uint64)
+    params = np.array([[2.0, 2.0], [3.0, 3.0], [2.0, 2.0], [11.0, 11.0]])
+    part.perturb_kernel()(grad, np.zeros((3, 2)), params, lanes, 1)
+    assert grad[:, 0].tolist() == [2.0, 2.0, 3.0, 1.0]
+
+
+def test_a_single_rate_serves_all_coordinates():
+    grad, _ = tile(5)
+    assert np.array_equal(apply_rates(BlockRates(), grad, np.full((1, LANES), 3.0)), 3.0 * grad)
+    assert BlockRates() == BlockRates([1.0])
+    BlockRates([0.5]).require_dim(7)
+
+
+def test_block_rates_are_axes_of_the_result():
+    count = 40 if JIT else 4
+    first, second = np.logspace(-3, 0, count), np.logspace(-2, 0, count + 1)
+    bowl = fd.landscapes.Bowl(dim=3)
+    part = BlockRates([first, second], sizes=[1, 2])
+    assert list(part.axes()) == ["rate_1", "rate_2"]
+    ds = fd.simulate(
+        bowl,
+        fd.optimizers.GradientDescent(learning_rate=1.0),
+        starts=[[1.0, 2.0, 3.0]],
+        steps=5,
+        transforms=[part],
+    )
+    assert ds.loss.dims == ("rate_1", "rate_2", "start")
+    assert np.array_equal(ds.rate_2, second)
+    curvature = bowl.gradient([1.0, 1.0, 1.0])[0]
+    for axis, rate in ((0, ds.rate_1), (1, ds.rate_2), (2, ds.rate_2)):
+        # Five factors, rounded a few times each.
+        expected = (axis + 1.0) * (1.0 - curvature * rate) ** 5
+        found = ds.position.isel(start=0, coordinate=axis)
+        expected = expected.broadcast_like(found).transpose(*found.dims)
+        np.testing.assert_allclose(found, expected, rtol=1e-13, atol=1e-15)
+
+
+def test_rates_of_blocks_are_those_of_plain_gradient_descent_if_equal():
+    arguments = {"starts": [[0.5, -1.0]], "steps": 20}
+    rosenbrock = fd.landscapes.Rosenbrock(dim=2)
+    plain = fd.simulate(rosenbrock, fd.optimizers.GradientDescent(0.001), **arguments)
+    block = fd.simulate(
+        rosenbrock,
+        fd.optimizers.GradientDescent(1.0),
+        transforms=[BlockRates([0.001, 0.001], sizes=[1, 1])],
+        **arguments,
+    )
+    assert np.array_equal(plain.position, block.position)
+
+
+def test_a_study_with_many_rates_is_text_and_back():
+    grid = np.logspace(-3, 6, 1024)
+    part = BlockRates([grid, grid[::-1]], sizes=[256, 16])
+    table = tomllib.loads(tomli_w.dumps(part.to_table()))
+    assert Transform.from_table(table) == part
+    assert Transform.from_table(table).axes()["rate_2"] == tuple(grid[::-1])
+    few = BlockRates([[0.1, 0.2], 0.3], sizes=[1, 1])
+    ds = fd.simulate(
+        fd.landscapes.Bowl(dim=2),
+        fd.optimizers.GradientDescent(1.0),
+        starts=[[1.0, 1.0]],
+        steps=2,
+        transforms=[few],
+    )
+    (again,) = fd.Study.from_toml(ds.attrs["study"]).run()
+    assert np.array_equal(again.position, ds.position)
+    assert again.attrs["transforms"] == ds.attrs["transforms"] == f"[{few!r}]"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        ({"rates": 0.1}, "rates"),
+        ({"rates": []}, "rates"),
+        ({"rates": [0.1, []], "sizes": [1, 1]}, "rates"),
+        ({"rates": [0.1, -1.0], "sizes": [1, 1]}, "rates"),
+        ({"rates": [0.1, [np.inf]], "sizes": [1, 1]}, "rates"),
+        ({"rates": [0.1, "fast"], "sizes": [1, 1]}, "rates"),
+        ({"rates": [0.1, True], "sizes": [1, 1]}, "rates"),
+        ({"rates": [0.1, 0.2]}, "sizes"),
+        ({"rates": [0.1, 0.2], "sizes": [3]}, "sizes"),
+        ({"rates": [0.1, 0.2], "sizes": [3, 0]}, "sizes"),
+        ({"rates": [0.1, 0.2], "sizes": [3, 1.5]}, "sizes"),
+        ({"rates": [0.1, 0.2], "sizes": 3}, "sizes"),
+    ],
+    ids=str,
+)
+def test_wrong_blocks_are_refused(arguments, word):
+    with pytest.raises(InvalidValueError, match=rf"BlockRates\.{word}"):
+        BlockRates(**arguments)
+
+
+def test_blocks_that_do_not_fit_are_named():
+    with pytest.raises(InvalidValueError, match="blocks of 5 coordinates together"):
+        BlockRates([0.1, 0.2], sizes=[3, 1]).require_dim(5)
+    BlockRates([0.1, 0.2], sizes=[3, 2]).require_dim(5)
+    model = fd.models.DeepLinear(depth=2)
+    assert BlockRates.of(model, [0.1, [1, 2]]) == BlockRates([0.1, [1.0, 2.0]], sizes=[1, 1])

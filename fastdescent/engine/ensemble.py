@@ -27,7 +27,7 @@ from fastdescent import contracts
 from fastdescent.engine import loop
 from fastdescent.engine.loop import Lanes, Outcome, Shared
 from fastdescent.engine.plan import Plan, check_range
-from fastdescent.engine.trial import try_kernels
+from fastdescent.engine.trial import try_kernels, try_landscape
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray, is_integer
 
@@ -135,6 +135,7 @@ def run(
     started = time.perf_counter()
     for needed in (*plan.kernels(), *loop.COMPILED):
         needed.compile()
+    try_landscape(plan)
     report.compile_seconds = time.perf_counter() - started
     started = time.perf_counter()
     with (

@@ -1,8 +1,9 @@
-"""Try a user's kernels in plain Python before compiled code runs them without bounds checks.
+"""Try a user's kernels before an ensemble of them runs.
 
 A compiled kernel that writes outside its arrays corrupts memory without a word.  So one that
 is not the package's own runs once on two lanes as the plain function that it was written as,
-on arrays of just the declared sizes, where NumPy notices.
+on arrays of just the declared sizes, where NumPy notices.  Then a user's landscape is looked
+at: whether its gradient is that of its loss, and whether its loss is defined at the starts.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from fastdescent.engine.plan import Plan
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, Part
 
-__all__ = ["try_kernels"]
+__all__ = ["try_kernels", "try_landscape"]
 
 _LANES = 8  # whole vectors
 
@@ -66,3 +67,21 @@ def _try(part: Part, kernel: Kernel, *arguments: Any) -> None:
             "rows that its class declares",
             "declare vectors and scalars (the state of a rule), parameters or workspace",
         )
+
+
+def try_landscape(plan: Plan) -> None:
+    """Compare a user's gradient with differences once, and see that its loss is defined.
+
+    Raises
+    ------
+    InvalidValueError
+        If the gradient is wrong, or the loss is finite at no start.
+    """
+    landscape = plan.landscape
+    if type(landscape).__module__.startswith(("fastdescent.landscapes", "fastdescent.models")):
+        return
+    from fastdescent.checking import check_once, require_defined  # noqa: PLC0415 - seldom needed
+
+    if landscape.checked:
+        check_once(landscape)
+    require_defined(landscape, plan.points)

@@ -36,13 +36,16 @@ class Landscape(Part):
     """
 
     kind: ClassVar[str] = "landscape"
-    also: ClassVar[tuple[str, ...]] = ("model",)
+    also: ClassVar[tuple[str, ...]] = ("model", "formula")
     kernel: ClassVar[Kernel]
     hessian_kernel: ClassVar[Kernel | None] = None
     #: Lower and upper bound, one pair for every coordinate or one for all of them.
     bounds: ClassVar[Any] = (-1.0, 1.0)
     #: Rows at the end of the kernel's ``grad`` that it may compute in.
     workspace: ClassVar[int] = 0
+    #: Whether a user's gradient is compared with the loss's differences before its first run;
+    #: False for one that is meant to be something else.
+    checked: ClassVar[bool] = True
     #: The fewest lanes of a tile: more hide calls, fewer keep large states in the cache.
     least_lanes: ClassVar[int] = 32
 
