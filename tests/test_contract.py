@@ -450,6 +450,7 @@ def _cone(theta, params, data, batch, loss, grad):
 class Cone(fd.Landscape):
     """Its loss overflows only where theta does."""
 
+    checked = False
     kernel = _cone
     dim = 1
 

@@ -93,6 +93,7 @@ def _place(theta, params, data, batch, loss, grad):
 class Place(fd.Landscape):
     """The slope of the double well under the loss -x: ``Stop(loss=0)`` stops where x >= 0."""
 
+    checked = False
     kernel = _place
     dim = 1
 

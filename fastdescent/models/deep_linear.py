@@ -68,8 +68,11 @@ class DeepLinear(Model):
               \frac{\partial J}{\partial w_i} = (w_L \cdots w_1 - t) \prod_{j \ne i} w_j
 
     The smallest network whose gradients vanish with depth.  From equal weights w_0 they stay
-    equal, and for t = 1 gradient flow takes the time
-    :math:`\int dw / (w^{L-1} (1 - w^L))`, which grows as :math:`w_0^{-(L-2)}`.
+    equal, and for t = 1 gradient flow reaches the weight w after the time
+
+    .. math:: \int_{w_0}^w \frac{du}{u^{L-1} (1 - u^L)}
+
+    which grows as w_0 to the power -(L - 2).
 
     Parameters
     ----------

@@ -46,8 +46,7 @@ class MLP(LayeredModel):
         Whether the layers have biases b.
     scales : sequence of float, optional
         Factors c_1, ..., c_L > 0 of the layers' weighted inputs, dimensionless; 1 by default.
-    initialization : {"torch", "glorot_uniform", "glorot_normal", "he_uniform", "he_normal",
-                      "lecun_uniform", "lecun_normal", "standard_normal"}
+    initialization : str
         How `fastdescent.starts.Initialization` draws the parameters: "torch" is uniform of
         variance 1 / (3 fan_in), biases too; "glorot" has variance 2 / (fan_in + fan_out),
         "he" 2 / fan_in, "lecun" 1 / fan_in, and "standard_normal" 1, with biases 0.
