@@ -9,6 +9,7 @@ in memory, and the shortest burst counts: see `benchmarks.kernels`, whose means 
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -107,7 +108,12 @@ def main() -> int:
     """Print the table; return the exit status."""
     parser = argparse.ArgumentParser(description="Kernels from formulas against those by hand.")
     parser.add_argument("--rounds", type=int, default=300)
-    found = ratios(parser.parse_args().rounds)
+    parser.add_argument("--json", action="store_true", help="print the ratios in one line")
+    given = parser.parse_args()
+    found = ratios(given.rounds)
+    if given.json:
+        print(json.dumps({name: ratio for name, (_, _, ratio) in found.items()}))
+        return 0
     print(f"{'function':<20}{'formula':>12}{'by hand':>12}{'ratio':>8}")
     for name, (made, by_hand, ratio) in found.items():
         print(f"{name:<20}{made:>9.3f} ns{by_hand:>9.3f} ns{ratio:>8.2f}")

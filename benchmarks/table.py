@@ -24,7 +24,7 @@ import numba
 
 from benchmarks.peers import PEERS, workloads
 
-BLOCKS = ("programs", "engine", "kernels")
+BLOCKS = ("programs", "engine", "kernels", "training", "formulas")
 
 TITLES = {
     "rosenbrock-2": "Adam, Rosenbrock dim 2, 8192 trajectories, fixed steps",
@@ -212,6 +212,20 @@ def kernel_rows() -> list[str]:
     ]
 
 
+def training_rows(setting: Setting) -> list[str]:
+    """Return the lines of the table of trainings on data."""
+    from benchmarks.training import rows  # noqa: PLC0415 - it imports this module
+
+    return rows(setting)
+
+
+def formula_rows() -> list[str]:
+    """Return the line about kernels made from formulas."""
+    ratios = json.loads(child("-m", "benchmarks.any_loss", "--json"))
+    text = ", ".join(f"{name} {ratio:.2f}" for name, ratio in ratios.items())
+    return [f"Time of a kernel made from a formula over that of the one written by hand: {text}."]
+
+
 def block(name: str, setting: Setting) -> str:
     """Measure one block and return it as Markdown."""
     if name == "programs":
@@ -225,6 +239,10 @@ def block(name: str, setting: Setting) -> str:
     elif name == "engine":
         parts = (scaling_rows, size_rows, start_rows)
         lines = ["| | measured |", "|---|---|", *(row for part in parts for row in part(setting))]
+    elif name == "training":
+        lines = training_rows(setting)
+    elif name == "formulas":
+        lines = [textwrap.fill(formula_rows()[0], 95)]
     else:
         lines = [textwrap.fill(kernel_rows()[0], 95)]
     return "\n".join(lines)

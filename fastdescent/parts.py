@@ -239,8 +239,8 @@ class Part:
         """Return each parameter's value or values before any schedule."""
         return {name: _base(getattr(self, name)) for name in self.parameter_names()}
 
-    def at(self, **values: float) -> Self:
-        """Return a copy with the given parameters replaced."""
+    def at(self, **values: Any) -> Self:
+        """Return a copy with the given fields replaced."""
         return type(self)(**{**self._given(), **values})
 
     def __repr__(self) -> str:

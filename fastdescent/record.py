@@ -30,7 +30,9 @@ class Record(Part):
     kind: ClassVar[str] = "record"
 
     if TYPE_CHECKING:
-        position: bool
+
+        @property
+        def position(self) -> bool: ...
 
     def __post_init__(self) -> None:
         super().__post_init__()

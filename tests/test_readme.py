@@ -48,7 +48,7 @@ def test_toml_blocks_are_studies():
         assert len(list(study.pairs())) == 4
 
 
-@pytest.mark.parametrize("block", ["programs", "engine", "kernels"])
+@pytest.mark.parametrize("block", ["programs", "engine", "kernels", "training", "formulas"])
 def test_measured_blocks_are_filled(block):
     text = README.split(f"<!-- {block}: begin -->")[1].split(f"<!-- {block}: end -->")[0]
     assert len(text.split()) > 20

@@ -322,7 +322,7 @@ class _Driver:
         packed.append(self._work(*index.shape))
         tiles, width = index.shape
         drawn = _realigned(np.zeros((tiles, size, width), dtype=np.int64))
-        compacted = Lanes(*packed, drawn)
+        compacted = Lanes(*(*packed, drawn))
         compacted.book[:, loop.ALIVE] = alive
         _marked(compacted.hyper)
         return compacted

@@ -42,7 +42,18 @@ from fastdescent.contracts import (
 )
 from fastdescent.parts import FloatArray, IntArray
 
-__all__ = ["COMPILED", "MAX_STAGES", "Lanes", "Outcome", "Shared", "advance", "hold", "load", "measure", "pack"]
+__all__ = [
+    "COMPILED",
+    "MAX_STAGES",
+    "Lanes",
+    "Outcome",
+    "Shared",
+    "advance",
+    "hold",
+    "load",
+    "measure",
+    "pack",
+]
 
 #: Status of a trajectory.
 RUNNING = -1

@@ -116,7 +116,8 @@ def _put(space: Row, at: int, v0: Vector, v1: Vector, v2: Vector, v3: Vector) ->
 
 @lane_function
 def _bias(matrix: Row, bias: int, row: int, lanes: int, lane: int) -> Vector:
-    return load(matrix, (bias + row) * lanes + lane) if bias >= 0 else splat(0.0)
+    value: Vector = load(matrix, (bias + row) * lanes + lane) if bias >= 0 else splat(0.0)
+    return value
 
 
 @lane_function

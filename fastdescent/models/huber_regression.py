@@ -61,5 +61,5 @@ class HuberRegression(LinearModel):
         design, y = self._design
         points = self._points(x)
         inside = np.abs(points @ design.T - y) <= self.delta
-        found = np.einsum("ps,si,sj->pij", inside / len(y), design, design, optimize=True)
+        found: FloatArray = np.einsum("ps,si,sj->pij", inside / len(y), design, design, optimize=True)
         return found if np.ndim(x) == 2 else found[0]

@@ -65,7 +65,7 @@ class LinearRegression(LinearModel):
     def _best(self) -> FloatArray | None:
         design, y = self._design
         best, _, rank, _ = np.linalg.lstsq(design, y, rcond=None)
-        return best if rank == self.dim else None
+        return np.asarray(best, dtype=float) if rank == self.dim else None
 
     @property
     def minima(self) -> FloatArray | None:

@@ -79,7 +79,8 @@ class RidgeRegression(LinearModel):
         curvature = self._curvature()
         if np.linalg.matrix_rank(curvature) < self.dim:
             return None
-        return np.linalg.solve(curvature, design.T @ y / len(design))[None]
+        best = np.linalg.solve(curvature, design.T @ y / len(design))
+        return np.asarray(best[None], dtype=float)
 
     def hessian(self, x: ArrayLike) -> FloatArray:
         return self._constant_hessian(x, 2.0 * self._curvature())
