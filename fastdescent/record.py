@@ -32,7 +32,8 @@ class Record(Part):
     if TYPE_CHECKING:
 
         @property
-        def position(self) -> bool: ...
+        def position(self) -> bool:
+            """Whether theta is kept."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

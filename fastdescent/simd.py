@@ -205,6 +205,7 @@ if JIT:
 
     _I = types.int64
 else:
+
     def flat(rows: Rows) -> Row:
         """See a contiguous array as one row of numbers."""
         return rows.reshape(-1)

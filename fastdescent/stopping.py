@@ -25,8 +25,9 @@ class Stop(Stopping):
               \|\theta_t\| > \mathrm{radius}
 
     The tests see the exact loss and gradient, that of all samples, at the start and at every
-    step, or every so many.  The first two end a trajectory as ``converged``, the radius ends it as ``diverged``, and so does a
-    loss or a theta that is not finite, always.  Norms are Euclidean.
+    step, or every so many.  The first two end a trajectory as ``converged``, the radius ends it
+    as ``diverged``, and so does a loss or a theta that is not finite, always.  Norms are
+    Euclidean.
 
     Parameters
     ----------

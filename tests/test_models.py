@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 import sympy
@@ -10,14 +12,14 @@ from sklearn import linear_model
 
 import fastdescent as fd
 from fastdescent import simd
-from fastdescent.contracts import JIT
+from fastdescent.contracts import JIT, kernel
 from fastdescent.errors import FastdescentError
 
 RNG = np.random.default_rng(20)
 X = RNG.normal(size=(23, 5))
 Y = X @ [1.0, -2.0, 0.5, 0.0, 3.0] + RNG.normal(size=23)
 NUMBERS = fd.data.Dataset(X, Y)
-TWO = fd.data.Dataset(X, Y > np.median(Y))
+TWO = fd.data.Dataset(X, np.median(Y) < Y)
 THREE = fd.data.Dataset(X, np.array(["a", "b", "c"])[RNG.integers(0, 3, 23)])
 TARGETS = fd.data.Dataset(X, np.stack([Y, X[:, 0] ** 2], axis=1))
 MATRIX = RNG.normal(size=(3, 4)).tolist()
@@ -85,7 +87,8 @@ def naive_loss(model, theta, x, y):
     ):
         return naive_network_loss(model, theta, x, y)
     weights = theta[: x.shape[1]]
-    errors = [row @ weights + (theta[-1] if model.bias else 0.0) - t for row, t in zip(x, y[:, 0])]
+    intercept = theta[-1] if model.bias else 0.0
+    errors = x @ weights + intercept - y[:, 0]
     if isinstance(model, fd.models.HuberRegression):
         d = model.delta
         return np.mean([r * r / 2 if abs(r) <= d else d * (abs(r) - d / 2) for r in errors])
@@ -189,7 +192,7 @@ def test_gradients_equal_jax(model):
     def loss(theta):
         a, at = some.x, 0
         widths = model.layer_widths
-        for i, (columns, rows) in enumerate(zip(widths, widths[1:], strict=False)):
+        for i, (columns, rows) in enumerate(itertools.pairwise(widths)):
             weight = theta[at : at + rows * columns].reshape(rows, columns)
             at += rows * columns
             z = a @ weight.T
@@ -396,8 +399,6 @@ def test_gather_transposes():
     source = np.arange(200.0)
     batch = np.array([[5, 0, 3, 3, 9, 1, 7, 2]])
     target = np.zeros(simd.WIDTH * 3 * simd.WIDTH)
-
-    from fastdescent.contracts import kernel
 
     @kernel("landscape")
     def take(theta, params, data, batch, loss, grad):

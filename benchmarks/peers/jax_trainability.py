@@ -88,7 +88,7 @@ def prepare(
     callable
         Takes nothing; returns the image, rows from bottom to top.
     """
-    jax.config.update("jax_enable_x64", True)
+    jax.config.update("jax_enable_x64", True)  # type: ignore[no-untyped-call]
     study = _study()
     model, start = study.problem(condition)
     make = _one_point if condition == "one_point" else _network

@@ -51,7 +51,8 @@ class Geometry:
     Parameters
     ----------
     tile : int, optional
-        Lanes per tile, from 1 to 4096, rounded up to whole vectors of 8; by default as many as the first-level cache holds.
+        Lanes per tile, from 1 to 4096, rounded up to whole vectors of 8; by default as many as
+        the first-level cache holds.
     wave : int, optional
         Trajectories in memory at once, at least 1; by default as many as take half a
         gigabyte, and at most 65 536.
@@ -204,7 +205,7 @@ class _Driver:
             factors = self._factors(step, steps)
             steps = factors.shape[1]
             closing = loop.BUDGET if step + steps == budget else loop.RUNNING
-            self._advance(lanes, step, steps, closing, factors)
+            self._advance(lanes, step, closing, factors)
             step += steps
             before, live = live, int(lanes.book[:, loop.ALIVE].sum())
             pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
@@ -213,7 +214,7 @@ class _Driver:
                 lanes = self._compact(lanes, live, size)
         if live:
             none = np.zeros((len(self.scheduled), 0))
-            self._advance(lanes, step, 0, loop.INTERRUPTED, none)
+            self._advance(lanes, step, loop.INTERRUPTED, none)
 
     def _factors(self, step: int, steps: int) -> FloatArray:
         """Return the schedules' factors at the next steps, (schedules, steps).
@@ -235,9 +236,7 @@ class _Driver:
             return rows[:, :0]
         return rows
 
-    def _advance(
-        self, lanes: Lanes, step: int, steps: int, closing: int, factors: FloatArray
-    ) -> None:
+    def _advance(self, lanes: Lanes, step: int, closing: int, factors: FloatArray) -> None:
         self._call(
             loop.advance,
             *self.pointers,
@@ -250,7 +249,6 @@ class _Driver:
             self.scheduled,
             np.ascontiguousarray(factors),
             step,
-            steps,
             closing,
         )
 
@@ -312,7 +310,7 @@ class _Driver:
         """Pack the running lanes into as few tiles as hold them."""
         running = np.flatnonzero(lanes.book[:, loop.ALIVE].ravel())
         index, alive = self._tiled(running)
-        packed = []
+        packed: list[Any] = []
         for array in lanes[:-2]:
             # Integers travel as the floats that have their bits.
             source = array.view(np.float64)
@@ -321,8 +319,8 @@ class _Driver:
             packed.append(target.view(array.dtype))
         packed.append(self._work(*index.shape))
         tiles, width = index.shape
-        drawn = _realigned(np.zeros((tiles, size, width), dtype=np.int64))
-        compacted = Lanes(*(*packed, drawn))
+        packed.append(_realigned(np.zeros((tiles, size, width), dtype=np.int64)))
+        compacted = Lanes(*packed)
         compacted.book[:, loop.ALIVE] = alive
         _marked(compacted.hyper)
         return compacted

@@ -134,6 +134,30 @@ class Outcome(NamedTuple):
     path_validation_loss: FloatArray
 
 
+class Tile(NamedTuple):
+    """The arrays of one tile."""
+
+    theta: Rows
+    state: Rows
+    hyper: Rows
+    params: Rows
+    extra: Rows
+    streams: Streams
+    limits: Rows
+    book: Indices
+    batch: Indices
+    loss: Row
+    #: A loss that is not the one of all samples at theta.
+    aside: Row
+    square: Row
+    grad: Rows
+    #: The gradient with the rows that only the landscape knows.
+    full: Rows
+    point: Rows
+    #: The hyper-parameters of this step.
+    scaled: Rows
+
+
 _f1 = types.Array(types.float64, 1, "C")
 _f2 = types.Array(types.float64, 2, "C")
 _f3 = types.Array(types.float64, 3, "C")
@@ -324,24 +348,19 @@ def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: 
 
 
 @routine
-def _record_validation(
-    place: int,
-    landscape: Any,
-    params: Rows,
-    shared: Any,
-    theta: Rows,
-    loss: Row,
-    full: Rows,
-    book: Indices,
-    out: Any,
-) -> None:
-    """Write the running lanes' losses of the validation samples to their paths."""
+def _record_validation(place: int, landscape: Any, tile: Any, shared: Any, out: Any) -> None:
+    """Write the running lanes' losses of the validation samples to their paths.
+
+    The gradient is then another: it is made again.
+    """
     if place < 0:
         return
+    theta, params, loss, full = tile.theta, tile.params, tile.aside, tile.full
     landscape(theta, params, shared.validation, shared.everything, loss, full)
     for lane in range(loss.shape[0]):
-        if book[ALIVE, lane] != 0:
-            out.path_validation_loss[book[TRAJECTORY, lane], place] = loss[lane]
+        if tile.book[ALIVE, lane] != 0:
+            out.path_validation_loss[tile.book[TRAJECTORY, lane], place] = loss[lane]
+    landscape(theta, params, shared.data, shared.everything, tile.loss, full)
 
 
 @routine
@@ -409,6 +428,164 @@ def _no_number(theta: Rows, loss: Row) -> None:
             loss[lane] += 0.0 * x[lane]
 
 
+@lane_function
+def _begin(first: int, landscape: Any, tile: Any, shared: Any, out: Any) -> int:
+    """Look at the starts if this is step 0; return how many lanes run."""
+    theta, loss, grad, book = tile.theta, tile.loss, tile.grad, tile.book
+    running = book[ALIVE].sum()
+    if first == 0:
+        running -= _retire(0, theta, loss, grad, tile.limits, book, shared, out)
+        place: Any = np.searchsorted(shared.record_steps, 1)
+        _record(place - 1, theta, loss, grad, book, out)
+        if shared.validation.shape[0] > 0:
+            _record_validation(place - 1, landscape, tile, shared, out)
+    return running
+
+
+@routine
+def _descend(
+    landscape: Any,
+    update: Any,
+    query: Any,
+    stage0: Any,
+    stage1: Any,
+    stage2: Any,
+    stage3: Any,
+    looks_ahead: bool,
+    stages: int,
+    tile: Any,
+    shared: Any,
+    out: Any,
+    scheduled: Any,
+    factors: Rows,
+    first: int,
+    closing: int,
+) -> None:
+    """Advance a tile whose every step sees all samples."""
+    theta, state, params, streams = tile.theta, tile.state, tile.params, tile.streams
+    loss, grad, full, scaled = tile.loss, tile.grad, tile.full, tile.scaled
+    data, everything, every = shared.data, shared.everything, shared.sampling[EVERY]
+    steps, extra, rows = factors.shape[1], tile.extra, shared.stage_rows
+    landscape(theta, params, data, everything, loss, full)
+    running = _begin(first, landscape, tile, shared, out)
+    place: Any = np.searchsorted(shared.record_steps, first + 1)
+    for k in range(steps):
+        if running == 0:
+            break
+        step = first + k + 1
+        # What is rare is guarded here: a call that is not inlined and takes all these
+        # arrays by value costs more than a tile's worth of gradient descent.
+        if scheduled.shape[0] > 0:
+            _scale(tile.hyper, scheduled, factors, k, scaled)
+        if looks_ahead:
+            query(theta, state, scaled, step, tile.point)
+            landscape(tile.point, params, data, everything, tile.aside, full)
+        if stages > 0:
+            _perturb(
+                stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
+            )
+        update(theta, grad, loss, state, scaled, step)
+        landscape(theta, params, data, everything, loss, full)
+        if step % every == 0 or (closing != RUNNING and k == steps - 1):
+            running -= _look_around(step, tile, shared, out)
+        if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
+            _record(place, theta, loss, grad, tile.book, out)
+            if shared.validation.shape[0] > 0:
+                _record_validation(place, landscape, tile, shared, out)
+            place += 1
+
+
+@lane_function
+def _look_around(step: int, tile: Any, shared: Any, out: Any) -> int:
+    """Retire the lanes that have ended, if there is any event; return how many."""
+    theta, loss, grad, limits, book = tile.theta, tile.loss, tile.grad, tile.limits, tile.book
+    if _count_events(step, theta, loss, grad, limits, book, shared.tests, tile.square) > 0:
+        return _retire(step, theta, loss, grad, limits, book, shared, out)
+    return 0
+
+
+@routine
+def _descend_on_batches(
+    landscape: Any,
+    update: Any,
+    query: Any,
+    stage0: Any,
+    stage1: Any,
+    stage2: Any,
+    stage3: Any,
+    sample: Any,
+    looks_ahead: bool,
+    stages: int,
+    tile: Any,
+    shared: Any,
+    out: Any,
+    scheduled: Any,
+    factors: Rows,
+    first: int,
+    closing: int,
+) -> None:
+    """Advance a tile on mini-batches; the loss of all samples only where somebody looks."""
+    theta, state, params, streams = tile.theta, tile.state, tile.params, tile.streams
+    aside, grad, full, scaled = tile.aside, tile.grad, tile.full, tile.scaled
+    data, sampling, steps = shared.data, shared.sampling, factors.shape[1]
+    extra, rows = tile.extra, shared.stage_rows
+    if first == 0 or steps == 0:
+        landscape(theta, params, data, shared.everything, tile.loss, full)
+    running = _begin(first, landscape, tile, shared, out)
+    place: Any = np.searchsorted(shared.record_steps, first + 1)
+    for k in range(steps):
+        if running == 0:
+            break
+        step = first + k + 1
+        if scheduled.shape[0] > 0:
+            _scale(tile.hyper, scheduled, factors, k, scaled)
+        if looks_ahead:
+            query(theta, state, scaled, step, tile.point)
+        number, begin, count = _place(sampling, tile.batch.shape[0], step)
+        drawn = tile.batch[:count]
+        sample(streams, sampling[SAMPLES], number, begin, drawn)
+        landscape(tile.point if looks_ahead else theta, params, data, drawn, aside, full)
+        if stages > 0:
+            _perturb(
+                stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
+            )
+        update(theta, grad, aside, state, scaled, step)
+        last = closing != RUNNING and k == steps - 1
+        if step % sampling[EVERY] == 0 or last:
+            running -= _look_at_all_samples(step, last, landscape, tile, shared, out)
+        if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
+            _record_all_samples(place, landscape, tile, shared, out)
+            place += 1
+
+
+@lane_function
+def _look_at_all_samples(
+    step: int, last: bool, landscape: Any, tile: Any, shared: Any, out: Any
+) -> int:
+    """Look around with the loss of all samples, if the tests or an event need it."""
+    theta, params, loss, full = tile.theta, tile.params, tile.loss, tile.full
+    if last or shared.sampling[NEEDS_LOSS] != 0:
+        landscape(theta, params, shared.data, shared.everything, loss, full)
+        return _look_around(step, tile, shared, out)
+    _no_number(theta, loss)
+    events = _count_events(
+        step, theta, loss, tile.grad, tile.limits, tile.book, shared.tests, tile.square
+    )
+    if events == 0:
+        return 0
+    landscape(theta, params, shared.data, shared.everything, loss, full)
+    return _retire(step, theta, loss, tile.grad, tile.limits, tile.book, shared, out)
+
+
+@routine
+def _record_all_samples(place: int, landscape: Any, tile: Any, shared: Any, out: Any) -> None:
+    """Record with the loss and the gradient of all samples."""
+    landscape(tile.theta, tile.params, shared.data, shared.everything, tile.loss, tile.full)
+    _record(place, tile.theta, tile.loss, tile.grad, tile.book, out)
+    if shared.validation.shape[0] > 0:
+        _record_validation(place, landscape, tile, shared, out)
+
+
 @compiled(
     types.void(
         pointer_type("landscape"),
@@ -427,7 +604,6 @@ def _no_number(theta: Rows, loss: Row) -> None:
         _OUTCOME,
         _i1,
         _f2,
-        types.int64,
         types.int64,
         types.int64,
     ),
@@ -451,87 +627,79 @@ def advance(
     scheduled: Any,
     factors: Rows,
     first: int,
-    steps: int,
     closing: int,
 ) -> None:
-    """Advance all tiles from step `first` by `steps` steps.
+    """Advance all tiles from step `first` by as many steps as `factors` has columns.
 
     At the end, lanes that still run finish with status `closing` unless it is `RUNNING`.
     """
-    for tile in prange(lanes.theta.shape[0]):
-        theta, state, hyper = lanes.theta[tile], lanes.state[tile], lanes.hyper[tile]
-        params, limits, book = lanes.params[tile], lanes.limits[tile], lanes.book[tile]
-        streams, extra, rows = lanes.streams[tile], lanes.stage_params[tile], shared.stage_rows
-        batch, work, dim = lanes.batch[tile], lanes.work[tile], theta.shape[0]
-        loss, aside, square = work[0], work[1], work[2]
-        full = work[3 : 3 + dim + workspace]  # with the rows that only the landscape knows
-        grad = full[:dim]
+    for number in prange(lanes.theta.shape[0]):
+        theta, hyper, work = lanes.theta[number], lanes.hyper[number], lanes.work[number]
+        dim = theta.shape[0]
+        loss, full = work[0], work[3 : 3 + dim + workspace]
         point = work[3 + dim + workspace : 3 + 2 * dim + workspace]
         scaled = work[work.shape[0] - hyper.shape[0] :] if scheduled.shape[0] > 0 else hyper
-        data, everything, every = shared.data, shared.everything, shared.sampling[EVERY]
-        batched, validated = batch.shape[0] > 0, shared.validation.shape[0] > 0
         _copy(hyper, scaled)
-        if not batched or first == 0 or steps == 0:
-            landscape(theta, params, data, everything, loss, full)
-        running = book[ALIVE].sum()
-        place: Any = np.searchsorted(shared.record_steps, first + 1)
-        if first == 0:
-            running -= _retire(0, theta, loss, grad, limits, book, shared, out)
-            _record(place - 1, theta, loss, grad, book, out)
-            if validated:
-                _record_validation(
-                    place - 1, landscape, params, shared, theta, aside, full, book, out
-                )
-                landscape(theta, params, data, everything, loss, full)
-        for k in range(steps):
-            if running == 0:
-                break
-            step = first + k + 1
-            due = step % every == 0 or (closing != RUNNING and k == steps - 1)
-            recorded = place < shared.record_steps.shape[0] and shared.record_steps[place] == step
-            # What is rare is guarded here: a call that is not inlined and takes all these
-            # arrays by value costs more than a tile's worth of gradient descent.
-            if scheduled.shape[0] > 0:
-                _scale(hyper, scheduled, factors, k, scaled)
-            if looks_ahead:
-                query(theta, state, scaled, step, point)
-            if batched:
-                number, first_place, count = _place(shared.sampling, batch.shape[0], step)
-                drawn = batch[:count]
-                sample(streams, shared.sampling[SAMPLES], number, first_place, drawn)
-                landscape(point if looks_ahead else theta, params, data, drawn, aside, full)
-            elif looks_ahead:
-                landscape(point, params, data, everything, aside, full)
-            if stages > 0:
-                _perturb(
-                    stage0, stage1, stage2, stage3, stages, grad, theta, extra, rows, streams, step
-                )
-            if batched:
-                update(theta, grad, aside, state, scaled, step)
-                if recorded or (due and shared.sampling[NEEDS_LOSS] != 0):
-                    landscape(theta, params, data, everything, loss, full)
-                elif due:
-                    _no_number(theta, loss)
-            else:
-                update(theta, grad, loss, state, scaled, step)
-                landscape(theta, params, data, everything, loss, full)
-            if due and _count_events(step, theta, loss, grad, limits, book, shared.tests, square):
-                if batched:  # what ends now needs its loss
-                    landscape(theta, params, data, everything, loss, full)
-                running -= _retire(step, theta, loss, grad, limits, book, shared, out)
-            if recorded:
-                _record(place, theta, loss, grad, book, out)
-                if validated:
-                    _record_validation(
-                        place, landscape, params, shared, theta, aside, full, book, out
-                    )
-                if validated and not batched:  # whose gradient the next step needs
-                    landscape(theta, params, data, everything, loss, full)
-                place += 1
+        book, batch = lanes.book[number], lanes.batch[number]
+        tile = Tile(
+            theta,
+            lanes.state[number],
+            hyper,
+            lanes.params[number],
+            lanes.stage_params[number],
+            lanes.streams[number],
+            lanes.limits[number],
+            book,
+            batch,
+            loss,
+            work[1],
+            work[2],
+            full[:dim],
+            full,
+            point,
+            scaled,
+        )
+        if batch.shape[0] > 0:
+            _descend_on_batches(
+                landscape,
+                update,
+                query,
+                stage0,
+                stage1,
+                stage2,
+                stage3,
+                sample,
+                looks_ahead,
+                stages,
+                tile,
+                shared,
+                out,
+                scheduled,
+                factors,
+                first,
+                closing,
+            )
+        else:
+            _descend(
+                landscape,
+                update,
+                query,
+                stage0,
+                stage1,
+                stage2,
+                stage3,
+                looks_ahead,
+                stages,
+                tile,
+                shared,
+                out,
+                scheduled,
+                factors,
+                first,
+                closing,
+            )
         if closing != RUNNING:
-            if batched:
-                landscape(theta, params, data, everything, loss, full)
-            _close(closing, first + steps, theta, loss, grad, book, out)
+            _close(closing, first + factors.shape[1], theta, loss, full[:dim], book, out)
 
 
 def work_rows(dim: int, workspace: int, hyper: int) -> int:

@@ -48,7 +48,8 @@ def simulate(
     rule asks for it); then the noise is added, then the transforms are applied in their
     order, then the rule updates theta.  Tests and targets see the exact loss and gradient
     at theta after every step.  With mini-batches the gradient is that of the step's samples;
-    the tests see the loss of all samples, every so many steps (`Stop`).  Step k is the state after k updates; the start is step 0.
+    the tests see the loss of all samples, every so many steps (`Stop`).  Step k is the state
+    after k updates; the start is step 0.
 
     Parameters
     ----------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import numpy as np
@@ -57,7 +58,7 @@ class Network:
 
     def _tensors(self, theta: FloatArray) -> list[tuple[FloatArray, FloatArray]]:
         found, at = [], 0
-        for columns, rows in zip(self.widths, self.widths[1:], strict=False):
+        for columns, rows in itertools.pairwise(self.widths):
             weight = theta[at : at + rows * columns].reshape(rows, columns)
             at += rows * columns
             bias = theta[at : at + rows] if self.bias else np.zeros(rows)

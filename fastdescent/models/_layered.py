@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
@@ -72,7 +73,7 @@ class LayeredModel(SampleModel):
     @cached_property
     def blocks(self) -> tuple[Block, ...]:
         found, offset = [], 0
-        for i, (columns, rows) in enumerate(zip(self.layer_widths, self.layer_widths[1:]), 1):
+        for i, (columns, rows) in enumerate(itertools.pairwise(self.layer_widths), 1):
             found.append(Block(f"weight_{i}", offset, rows, columns))
             offset += rows * columns
             if self.bias:
@@ -154,9 +155,7 @@ class LayeredModel(SampleModel):
     def _network(self) -> Network:
         some = self.samples
         kinds = self._activation(), self._loss()
-        return Network(
-            some.x, some.y, self.layer_widths, *kinds, self.bias, self._layer_scales()
-        )
+        return Network(some.x, some.y, self.layer_widths, *kinds, self.bias, self._layer_scales())
 
     def hessian_vector_product(self, x: ArrayLike, vector: ArrayLike) -> FloatArray:
         """Return the Hessian at one point times a vector, or times the rows of a matrix.

@@ -66,8 +66,8 @@ def _huber_error(space: Row, answer: int, samples: int, limit: Row) -> None:
             # For |error| <= most both forms are error^2 / 2; NaN stays NaN.
             inside = most if size > most else size
             cost[e] += weight[e] * (inside * (size - 0.5 * inside))
-            slope = error if size <= most else (most if error > 0.0 else -most)
-            d[e] = weight[e] * (slope if error == error else error)
+            far = most if error > 0.0 else -most
+            d[e] = weight[e] * (far if size > most else error)  # an error of NaN is not far
 
 
 @lane_function

@@ -25,14 +25,16 @@ ABOUT, LAYER_NUMBERS = 7, 3
 
 # Units at the front of the workspace: the samples' weights and their shares of the loss.
 _MASS, _COST, _FRONT = 0, UNIT, 2
+# Units at its end, for the cross-entropy.
+_SPARE = 3
 
 
 def workspace_units(width: int, outputs: list[int]) -> int:
     """Return how many units a block of samples needs; `width` is the length of a row of data.
 
-    Three for each unit of each layer: its value, its slope, its derivative; and two in the end.
+    Three for each unit of each layer: its value, its slope, its derivative; and the loss's own.
     """
-    return _FRONT + width + 3 * sum(outputs) + 2
+    return _FRONT + width + 3 * sum(outputs) + _SPARE
 
 
 @lane_function
@@ -46,9 +48,7 @@ def _forward(
         numbers = ABOUT + layer * LAYER_NUMBERS
         columns, rows = int(about[numbers]), int(about[numbers + 1])
         bias = offset + rows * columns if biased else -1
-        products(
-            theta, offset, columns, 1, rows, columns, lanes, lane, bias, space, source, target
-        )
+        products(theta, offset, columns, 1, rows, columns, lanes, lane, bias, space, source, target)
         kind = int(about[ACTIVATION]) if layer < layers - 1 else 0
         activate(space, target, target + rows * UNIT, rows * UNIT, kind, about[numbers + 2])
         source = target
@@ -89,9 +89,7 @@ def _backward(
         outer(grad, offset, rows, columns, lanes, lane, bias, space, delta, source)
         if layer > 0:
             into = source + 2 * columns * UNIT
-            products(
-                theta, offset, 1, columns, columns, rows, lanes, lane, -1, space, delta, into
-            )
+            products(theta, offset, 1, columns, columns, rows, lanes, lane, -1, space, delta, into)
         target = source
 
 
@@ -123,5 +121,5 @@ def value_and_gradient(
                 cross_entropy(space, output, answer, outputs, _MASS, _COST, delta)
             _backward(t, g, about, lanes, lane, space, inputs, output)
             if about[KEEP] != 0.0:
-                start = output + (3 * outputs + 2 - _FRONT) * UNIT
+                start = output + (3 * outputs + _SPARE - _FRONT) * UNIT
         collect(space, _COST, loss, lane)

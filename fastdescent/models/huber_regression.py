@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -61,5 +61,7 @@ class HuberRegression(LinearModel):
         design, y = self._design
         points = self._points(x)
         inside = np.abs(points @ design.T - y) <= self.delta
-        found: FloatArray = np.einsum("ps,si,sj->pij", inside / len(y), design, design, optimize=True)
+        found: FloatArray = np.einsum(
+            "ps,si,sj->pij", inside / len(y), design, design, optimize=True
+        )
         return found if np.ndim(x) == 2 else found[0]

@@ -140,9 +140,7 @@ class MatrixFactorization(Model):
         hess[split:, split:] = np.kron(np.eye(columns), u.T @ u)
         error = u @ v.T - self._target
         # d2 J / dU_ik dV_jl = U_il V_jk + error_ij delta_kl
-        mixed = np.einsum("il,jk->ikjl", u, v) + np.einsum(
-            "ij,kl->ikjl", error, np.eye(self.rank)
-        )
+        mixed = np.einsum("il,jk->ikjl", u, v) + np.einsum("ij,kl->ikjl", error, np.eye(self.rank))
         hess[:split, split:] = mixed.reshape(split, -1)
         hess[split:, :split] = hess[:split, split:].T
         return hess

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from fastdescent.errors import InvalidValueError
 from fastdescent.models._base import INITIALIZATIONS
 from fastdescent.models._layered import LayeredModel
