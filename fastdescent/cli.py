@@ -25,6 +25,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -56,7 +57,7 @@ _KINDS = {
     "records": "record",
     "batches": "batch",
 }
-_FIGURES = ("hitting_times", "losses", "contours", "surface", "heatmap")
+_FIGURES = ("hitting_times", "losses", "validation", "contours", "surface", "heatmap")
 
 
 class _CommandError(Exception):
@@ -393,7 +394,7 @@ def _told(result: Result) -> str:
     if result.reused:
         return f"{name}: kept from an earlier run"
     steps, seconds = ds.attrs["trajectory_steps"], ds.attrs["run_seconds"]
-    rate = f", {steps / seconds / 1e6:.0f} M/s" if seconds else ""
+    rate = f", {steps / seconds / 1e6:.3g} M/s" if seconds else ""
     text = (
         f"{name}: {ds['status'].size:,} trajectories, {steps:.3g} trajectory-steps "
         f"in {seconds:.1f} s{rate}"
@@ -526,7 +527,7 @@ def _draw(kind: str, shown: dict[str, xr.Dataset], path: Path) -> None:
     mpl.use("agg")  # an image file needs no display
     from fastdescent import plot  # noqa: PLC0415
 
-    figure: Any = getattr(plot, kind)
+    figure: Any = getattr(plot, kind, None) or partial(plot.losses, validation=True)
     ax = figure(next(iter(shown.values())) if list(shown) == [""] else shown)
     try:
         ax.figure.savefig(path, dpi=150, bbox_inches="tight")

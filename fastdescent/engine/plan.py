@@ -19,7 +19,7 @@ from fastdescent.contracts import Kernel
 from fastdescent.engine.loop import MAX_STAGES, Outcome
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
-from fastdescent.models import SampleModel
+from fastdescent.models import Model, SampleModel
 from fastdescent.noise import Noise
 from fastdescent.optimizers import Optimizer
 from fastdescent.parts import FloatArray, IntArray, Part, is_integer, is_number
@@ -140,7 +140,9 @@ class Plan:
 
     @cached_property
     def starts_outside(self) -> int:
-        """How many start points lie outside the landscape's domain."""
+        """How many start points lie outside the landscape's domain, if it has one."""
+        if isinstance(self.landscape, Model):
+            return 0
         return starting.outside(self.points, self.landscape)
 
     @cached_property

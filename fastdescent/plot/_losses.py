@@ -52,6 +52,7 @@ def losses(
     results: Results,
     ax: Axes | None = None,
     *,
+    validation: bool = False,
     bands: bool | None = None,
     legend: bool = True,
 ) -> Axes:
@@ -67,6 +68,8 @@ def losses(
         Results with `path_loss`: one curve per label and value of a swept parameter.
     ax : matplotlib.axes.Axes, optional
         Where to draw; axes of a new figure by default.
+    validation : bool
+        Whether to draw the loss of the validation samples instead, `path_validation_loss`.
     bands : bool, optional
         Whether to draw the bands from the 10 to the 90 and from the 25 to the 75 %
         quantile; by default if there are at most four curves.
@@ -82,7 +85,7 @@ def losses(
     Raises
     ------
     InvalidValueError
-        If the results have no `path_loss`, or make too many curves.
+        If the results have no such losses, or make too many curves.
 
     Examples
     --------
@@ -99,13 +102,14 @@ def losses(
     'log'
     """
     curves = curves_of(results)
+    variable = "path_validation_loss" if validation else "path_loss"
     for curve in curves:
-        needs(curve.ds, "path_loss", "record=fd.record.log_spaced(200)")
-    minima = [minimum_of(curve.ds) for curve in curves]
+        needs(curve.ds, variable, "record=fd.record.log_spaced(200)")
+    minima = [None if validation else minimum_of(curve.ds) for curve in curves]
     known = None not in minima
     bands = len(curves) <= MOST_BANDS if bands is None else bands
     spread = [
-        _quantiles(curve, (minimum or 0.0) if known else 0.0)
+        _quantiles(curve, variable, (minimum or 0.0) if known else 0.0)
         for curve, minimum in zip(curves, minima, strict=True)
     ]
     own, ax = ax is None, new_axes(3.4) if ax is None else ax
@@ -113,20 +117,20 @@ def losses(
     beyond = 10.0 * max(map(abs, ax.get_ylim()))  # where infinity is drawn: off the axis
     for curve, (steps, quantiles) in zip(curves, spread, strict=True):
         _draw(ax, curve, steps, np.minimum(quantiles, beyond), bands)
-    height = "loss above the minimum" if known else "loss"
+    height = "loss above the minimum" if known else "validation loss" if validation else "loss"
     annotate(ax, title(results), own=own, x="steps (updates)", y=height)
     if legend:
         legend_below(ax, [*map(_entry, curves), *explained(bands)], grow=own)
     return ax
 
 
-def _quantiles(curve: Curve, minimum: float) -> tuple[IntArray, FloatArray]:
+def _quantiles(curve: Curve, variable: str, minimum: float) -> tuple[IntArray, FloatArray]:
     """Return recorded steps and the quantiles of the loss there, shape (5, records)."""
     steps = np.asarray(curve.ds["step"].to_numpy())
     kept = evenly(len(steps), _MOST_RECORDS)
     gone = ended_as(curve.ds, "diverged")
     last = flat(curve.ds, "steps")
-    loss = flat(curve.ds, "path_loss")
+    loss = flat(curve.ds, variable)
     quantiles = np.empty((len(_LEVELS), len(kept)))
     for column, record in enumerate(kept):  # one record at a time: paths may fill the memory
         with np.errstate(invalid="ignore", over="ignore"):
