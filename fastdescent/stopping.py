@@ -26,8 +26,9 @@ class Stop(Stopping):
 
     The tests see the exact loss and gradient, that of all samples, at the start and at every
     step, or every so many.  The first two end a trajectory as ``converged``, the radius ends it
-    as ``diverged``, and so does a loss or a theta that is not finite, always.  Norms are
-    Euclidean.
+    as ``diverged``, and so does a loss or a theta that is not finite, always; on mini-batches,
+    where the loss of all samples is not asked for, theta alone is looked at before the end.
+    Norms are Euclidean.
 
     Parameters
     ----------

@@ -33,6 +33,9 @@ from fastdescent.parts import FloatArray, IntArray, is_integer
 
 __all__ = ["Geometry", "Run", "run"]
 
+# Samples of an epoch that are drawn at once: the key of its permutation costs as much as two.
+_AHEAD = 32
+
 # Numba's work queue aborts the process when two Python threads enter a parallel function.
 _LOOP_LOCK = threading.Lock()
 if hasattr(os, "register_at_fork"):
@@ -197,7 +200,8 @@ class _Driver:
                     self._call(loop.hold, numbers, self.shared.record_steps, self.out)
 
     def _run_wave(self, numbers: IntArray, size: int, done: int) -> None:
-        lanes = self._start(numbers, size)
+        self.shared.sampling[loop.SIZE] = size
+        lanes = self._start(numbers, self._batch_rows(size))
         budget, step, live = self.plan.steps, 0, len(numbers)
         pace = _Pace(self.geometry.epoch)
         while live and step < budget and not self.interrupt.seen:
@@ -211,7 +215,7 @@ class _Driver:
             pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
             self.bar.show(done, len(numbers), live, step)
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
-                lanes = self._compact(lanes, live, size)
+                lanes = self._compact(lanes, live, lanes.batch.shape[1])
         if live:
             none = np.zeros((len(self.scheduled), 0))
             self._advance(lanes, step, loop.INTERRUPTED, none)
@@ -256,8 +260,12 @@ class _Driver:
         with _LOOP_LOCK:
             function(*arguments)
 
+    def _batch_rows(self, size: int) -> int:
+        """Return how many samples are drawn ahead: whole batches, about `_AHEAD` samples."""
+        return size * max(1, _AHEAD // size) if size and self.plan.batch.epochs else size
+
     def _start(self, numbers: IntArray, size: int) -> Lanes:
-        """Load the numbered trajectories into tiles, with batches of a size."""
+        """Load the numbered trajectories into tiles, with room for so many samples."""
         number, alive = self._tiled(numbers)
         configuration, start, replicate = self._coordinates(number)
         tiles, width = number.shape
@@ -358,7 +366,7 @@ class _Driver:
             data=_realigned(np.asarray(self.plan.landscape.kernel_data(), dtype=float)),
             validation=_realigned(self.plan.validation),
             everything=np.zeros((0, 0), dtype=np.int64),
-            sampling=np.array([self.plan.samples, self.plan.batch.epochs, *self._looks()]),
+            sampling=np.array([self.plan.samples, self.plan.batch.epochs, *self._looks(), 0]),
             stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
             targets=np.array([self.plan.targets[i] for i in order], dtype=float),
             target_place=np.array(order, dtype=np.int64),

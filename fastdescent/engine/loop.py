@@ -74,8 +74,9 @@ MAX_STAGES = 4
 # which the trajectory stops, and the loss from which targets are counted.
 EVENT, STOP, FLOOR = 0, 1, 2
 # Entries of `Shared.sampling`: number of samples, whether batches are those of epochs, steps
-# between two looks at the lanes, and whether that look needs the loss of all samples.
-SAMPLES, EPOCHS, EVERY, NEEDS_LOSS = 0, 1, 2, 3
+# between two looks at the lanes, whether that look needs the loss of all samples, and the size
+# of a mini-batch.
+SAMPLES, EPOCHS, EVERY, NEEDS_LOSS, SIZE = range(5)
 # Rows of `Lanes.book`: the trajectory's number, whether it still runs, the next target.
 TRAJECTORY, ALIVE, TARGET = 0, 1, 2
 
@@ -93,7 +94,7 @@ class Lanes(NamedTuple):
     book: IntArray
     #: Scratch: loss, its look-ahead twin, squares, grad, and where needed point and hyper.
     work: FloatArray
-    #: Scratch: the samples of each lane's mini-batch, as (tiles, size, lanes).
+    #: Scratch: the samples of each lane's next mini-batches, as (tiles, rows, lanes).
     batch: IntArray
 
 
@@ -105,7 +106,7 @@ class Shared(NamedTuple):
     validation: FloatArray
     #: An empty batch, which means all samples.
     everything: IntArray
-    #: Rows `SAMPLES`, `EPOCHS`, `EVERY`, `NEEDS_LOSS`.
+    #: Entries `SAMPLES`, `EPOCHS`, `EVERY`, `NEEDS_LOSS`, `SIZE`.
     sampling: IntArray
     #: First row of each gradient stage's parameters in `Lanes.stage_params`.
     stage_rows: IntArray
@@ -405,14 +406,14 @@ def _perturb(
 
 
 @lane_function
-def _place(sampling: Any, size: int, step: int) -> tuple[int, int, int]:
+def _place(sampling: Any, step: int) -> tuple[int, int, int]:
     """Return which draw a step's mini-batch is from, its place there, and its size.
 
     The last one of an epoch may be shorter.
     """
+    samples, size = sampling[SAMPLES], sampling[SIZE]
     if sampling[EPOCHS] == 0:
         return step, 0, size
-    samples = sampling[SAMPLES]
     per_epoch = (samples + size - 1) // size
     first = (step - 1) % per_epoch * size
     return (step - 1) // per_epoch + 1, first, min(size, samples - first)
@@ -528,7 +529,7 @@ def _descend_on_batches(
     theta, state, params, streams = tile.theta, tile.state, tile.params, tile.streams
     aside, grad, full, scaled = tile.aside, tile.grad, tile.full, tile.scaled
     data, sampling, steps = shared.data, shared.sampling, factors.shape[1]
-    extra, rows = tile.extra, shared.stage_rows
+    extra, rows, room = tile.extra, shared.stage_rows, tile.batch.shape[0]
     if first == 0 or steps == 0:
         landscape(theta, params, data, shared.everything, tile.loss, full)
     running = _begin(first, landscape, tile, shared, out)
@@ -541,9 +542,14 @@ def _descend_on_batches(
             _scale(tile.hyper, scheduled, factors, k, scaled)
         if looks_ahead:
             query(theta, state, scaled, step, tile.point)
-        number, begin, count = _place(sampling, tile.batch.shape[0], step)
-        drawn = tile.batch[:count]
-        sample(streams, sampling[SAMPLES], number, begin, drawn)
+        number, begin, count = _place(sampling, step)
+        # An epoch's permutation costs its key once for all steps whose samples fit the rows.
+        within = begin % room
+        if within == 0 or k == 0:
+            left = sampling[SAMPLES] - begin + within
+            ahead = min(room, left) if sampling[EPOCHS] != 0 else count
+            sample(streams, sampling[SAMPLES], number, begin - within, tile.batch[:ahead])
+        drawn = tile.batch[within : within + count]
         landscape(tile.point if looks_ahead else theta, params, data, drawn, aside, full)
         if stages > 0:
             _perturb(

@@ -68,7 +68,7 @@ class DeepLinear(Model):
               \frac{\partial J}{\partial w_i} = (w_L \cdots w_1 - t) \prod_{j \ne i} w_j
 
     The smallest network whose gradients vanish with depth.  From equal weights w_0 they stay
-    equal, and for t = 1 gradient flow reaches the weight w after the time
+    equal but for roundings, and for t = 1 gradient flow reaches the weight w after the time
 
     .. math:: \int_{w_0}^w \frac{du}{u^{L-1} (1 - u^L)}
 
