@@ -271,8 +271,13 @@ def _prose(text: str) -> str:
             wrapped = [_wrapped(line) for line in lines.split("\n")]
             out.append("\n".join(wrapped) + "\n")
         else:
+            piece = re.sub(r":math:`([^`]+)`", _inline, piece)
             out.append(re.sub(r"(?<!`)`([^`]+)`(?!`)|``([^`]+)``", r"\1\2", piece))
     return "".join(out).strip()
+
+
+def _inline(found: re.Match[str]) -> str:
+    return " ".join(formula(found[1]).split())
 
 
 def _wrapped(line: str) -> str:
