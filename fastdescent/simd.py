@@ -14,11 +14,23 @@ multiply-add is rounded twice: an exact one takes a thousand times as long there
 
 Examples
 --------
->>> rows = np.arange(16.0).reshape(2, 8)
->>> numbers = flat(rows)
->>> store(numbers, 0, fma(load(numbers, 8), splat(2.0), load(numbers, 0)))
->>> rows[0, :4].tolist()
-[16.0, 19.0, 22.0, 25.0]
+The vectors live in kernels.  This one's loss is the square of the norm:
+
+>>> from fastdescent.contracts import kernel
+>>> @kernel("landscape")
+... def square(theta, params, data, batch, loss, grad):
+...     dim, lanes = theta.shape
+...     numbers = flat(theta)
+...     for lane in range(0, lanes, WIDTH):
+...         total = splat(0.0)
+...         for i in range(dim):
+...             x = load(numbers, i * lanes + lane)
+...             total = fma(x, x, total)
+...         store(loss, lane, total)
+>>> loss, none = np.zeros(8), np.zeros((0, 8))
+>>> square(np.full((3, 8), 2.0), none, none, np.zeros((0, 8), dtype=int), loss, none)
+>>> loss[0]
+np.float64(12.0)
 """
 
 from __future__ import annotations

@@ -306,7 +306,7 @@ class Initialization(Starts):
     --------
     >>> import fastdescent as fd
     >>> Initialization(count=2).points(fd.models.DeepLinear(depth=2), seed=0).round(4).tolist()
-    [[0.6323, 0.3699], [-0.5817, -0.8897]]
+    [[0.6323, 0.3699], [-0.5818, -0.8897]]
     """
 
     count: int = option(default=1000, integer=_COUNT)
