@@ -271,8 +271,8 @@ def _prose(text: str) -> str:
             wrapped = [_wrapped(line) for line in lines.split("\n")]
             out.append("\n".join(wrapped) + "\n")
         else:
-            piece = re.sub(r":math:`([^`]+)`", _inline, piece)
-            out.append(re.sub(r"(?<!`)`([^`]+)`(?!`)|``([^`]+)``", r"\1\2", piece))
+            plain = re.sub(r":math:`([^`]+)`", _inline, piece)
+            out.append(re.sub(r"(?<!`)`([^`]+)`(?!`)|``([^`]+)``", r"\1\2", plain))
     return "".join(out).strip()
 
 

@@ -325,6 +325,7 @@ def examples():
     yield fd.landscapes.Quadratic([1, 2, 3], rotation=np.eye(3))
     yield fd.starts.Uniform([-1, 0.1], np.array([1.0, 2.0]), count=np.int64(4))
     yield fd.noise.RareFeature(probabilities=[0.1, 1])
+    yield fd.transforms.BlockRates([[0.1, 0.2], 0.3], sizes=[1, 1])
 
 
 def _inside(allowed):

@@ -52,6 +52,7 @@ OTHERS = [
     fd.models.DeepLinear(depth=1, target=-0.5),
     fd.models.DeepLinear(depth=5, target=1.5),
     fd.models.MatrixFactorization(MATRIX, rank=2),
+    fd.models.OnePointMLP(width=3, gain=1.5, scale=0.5, label=0.3),
 ]
 SAMPLED = LINEAR + LAYERED
 MODELS = SAMPLED + OTHERS

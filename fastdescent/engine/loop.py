@@ -334,18 +334,20 @@ def _close(
 
 
 @routine
-def _record(place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, out: Any) -> None:
+def _record(
+    place: int, theta: Rows, loss: Row, grad: Rows, book: Indices, square: Row, out: Any
+) -> None:
     """Write the running lanes' states to their paths, if `place` is one there."""
-    lanes = loss.shape[0]
     if place < 0:
         return
-    for lane in range(lanes):
+    _sum_squares(grad, theta.shape[0], square)
+    for lane in range(loss.shape[0]):
         if book[ALIVE, lane] != 0:
             number = book[TRAJECTORY, lane]
             for i in range(out.path.shape[2]):  # no rows if positions are not recorded
                 out.path[number, place, i] = theta[i, lane]
             out.path_loss[number, place] = loss[lane]
-            out.path_gradient_norm[number, place] = np.sqrt(_square(grad, theta.shape[0], lane))
+            out.path_gradient_norm[number, place] = np.sqrt(square[lane])
 
 
 @routine
@@ -433,11 +435,11 @@ def _no_number(theta: Rows, loss: Row) -> None:
 def _begin(first: int, landscape: Any, tile: Any, shared: Any, out: Any) -> int:
     """Look at the starts if this is step 0; return how many lanes run."""
     theta, loss, grad, book = tile.theta, tile.loss, tile.grad, tile.book
-    running = book[ALIVE].sum()
+    running: int = book[ALIVE].sum()
     if first == 0:
         running -= _retire(0, theta, loss, grad, tile.limits, book, shared, out)
         place: Any = np.searchsorted(shared.record_steps, 1)
-        _record(place - 1, theta, loss, grad, book, out)
+        _record(place - 1, theta, loss, grad, book, tile.square, out)
         if shared.validation.shape[0] > 0:
             _record_validation(place - 1, landscape, tile, shared, out)
     return running
@@ -490,7 +492,7 @@ def _descend(
         if step % every == 0 or (closing != RUNNING and k == steps - 1):
             running -= _look_around(step, tile, shared, out)
         if place < shared.record_steps.shape[0] and shared.record_steps[place] == step:
-            _record(place, theta, loss, grad, tile.book, out)
+            _record(place, theta, loss, grad, tile.book, tile.square, out)
             if shared.validation.shape[0] > 0:
                 _record_validation(place, landscape, tile, shared, out)
             place += 1
@@ -587,7 +589,7 @@ def _look_at_all_samples(
 def _record_all_samples(place: int, landscape: Any, tile: Any, shared: Any, out: Any) -> None:
     """Record with the loss and the gradient of all samples."""
     landscape(tile.theta, tile.params, shared.data, shared.everything, tile.loss, tile.full)
-    _record(place, tile.theta, tile.loss, tile.grad, tile.book, out)
+    _record(place, tile.theta, tile.loss, tile.grad, tile.book, tile.square, out)
     if shared.validation.shape[0] > 0:
         _record_validation(place, landscape, tile, shared, out)
 

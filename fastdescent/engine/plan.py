@@ -99,6 +99,7 @@ class Plan:
         transforms = tuple(transforms) if isinstance(transforms, Iterable) else (transforms,)
         for transform in transforms:
             _check_part("transforms", transform, Transform, "[ClipByNorm(1.0)]")
+            transform.require_dim(landscape.dim)
         if len(transforms) > MAX_STAGES - 1:
             raise InvalidValueError(
                 "transforms", list(transforms), f"at most {MAX_STAGES - 1} of them"

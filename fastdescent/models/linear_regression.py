@@ -46,7 +46,7 @@ class LinearRegression(LinearModel):
     --------
     >>> import fastdescent as fd
     >>> line = LinearRegression(fd.data.Dataset([[0.0], [1.0], [2.0]], [1.0, 3.0, 5.0]))
-    >>> line.value([2.0, 0.0]), line.minima.round(12).tolist()
+    >>> round(line.value([2.0, 0.0]), 12), line.minima.round(12).tolist()
     (1.0, [[2.0, 1.0]])
     """
 
