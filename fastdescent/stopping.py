@@ -42,8 +42,8 @@ class Stop(Stopping):
     every : int, optional
         Steps from one test to the next, >= 1, for targets and for losses that are not finite
         too; the last step of the budget is tested as well.  By default 1 where every step
-        sees all samples, and with mini-batches as many as make one epoch of the smallest
-        batch, so that the tests cost no more than the training.
+        sees all samples, and with mini-batches as many as make one epoch, so that the tests
+        cost no more than the training.
 
     Raises
     ------

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import re
 
+import numba
 import numpy as np
 import pytest
 import sympy
@@ -11,7 +13,7 @@ from scipy import optimize
 from sklearn import linear_model
 
 import fastdescent as fd
-from fastdescent import simd
+from fastdescent import contracts, simd
 from fastdescent.contracts import JIT, kernel
 from fastdescent.errors import FastdescentError
 
@@ -359,6 +361,46 @@ def test_matrix_factorization_ends_at_the_truncated_svd():
         np.testing.assert_allclose(left @ right.T, best, atol=1e-4 if JIT else 0.1)
 
 
+@pytest.mark.parametrize("offset", [0.0, 1e3, 1e6])
+@pytest.mark.parametrize("scale", [1.0, 1e-12, 1e12])
+def test_the_loss_is_right_for_badly_scaled_and_shifted_columns(offset, scale):
+    """Where X'X would lose digits, the samples are summed: 1e-11 of the terms' size either way."""
+    x = X * [scale, 1.0, 1.0, 1.0, 1.0] + [0.0, 0.0, 0.0, 0.0, offset]
+    model = fd.models.LinearRegression(fd.data.Dataset(x, Y))
+    best, *_ = np.linalg.lstsq(np.c_[X, np.ones(23)], Y, rcond=None)
+    best[0] /= scale
+    best[5] -= offset * best[4]
+    theta = best * np.array([[1.0, 1.01, 1.0, 1.0, 1.0, 1.0], [1.0, 1.0, 0.9, 1.0, 1.0, 1.0]])
+    expected = np.mean((theta[:, :5] @ x.T + theta[:, 5:] - Y) ** 2, axis=1)
+    size = (np.abs(theta[:, :5]) @ np.abs(x).T).max()
+    np.testing.assert_allclose(model.value(theta), expected, rtol=1e-11, atol=1e-15 * size)
+    np.testing.assert_allclose(
+        model.value(theta), model.batch_gradient(theta, np.arange(23))[0], rtol=1e-11
+    )
+    np.testing.assert_allclose(model.minima[0], best, rtol=1e-8, atol=1e-8 * np.abs(best[1:]).max())
+
+
+def test_a_ridges_validation_loss_has_no_penalty():
+    data = fd.data.Dataset(X, Y, validation=0.3)
+    model = fd.models.RidgeRegression(data, penalty=2.0)
+    some, theta = model.samples, points(model, 1)[0]
+    errors = some.validation_x @ theta[:5] + theta[5] - some.validation_y[:, 0]
+    assert model.validation_value(theta) == pytest.approx(np.mean(errors**2), rel=1e-12)
+
+
+def test_the_tables_of_a_model_are_its_own():
+    model = fd.models.LinearRegression(NUMBERS)
+    before = model.value(np.ones(6))
+    model.kernel_data()[:] = 7.0
+    assert model.value(np.ones(6)) == before
+
+
+def test_minima_of_rank_deficient_data_are_not_one_point():
+    model = fd.models.LinearRegression(fd.data.Dataset(np.c_[X, X[:, 0]], Y))
+    assert model.minima is None
+    assert model.minimum == pytest.approx(fd.models.LinearRegression(NUMBERS).minimum, rel=1e-10)
+
+
 # Initialisations.
 
 
@@ -394,6 +436,22 @@ def test_initialisation_equals_torchs_law():
 
 
 # Lanes in registers.
+
+
+@pytest.mark.skipif(not JIT, reason="there is no machine code")
+def test_the_products_loops_are_packed():
+    """Eight multiply-adds of whole vectors and at most six loads per turn of the inner loop."""
+    from fastdescent.models import _network  # noqa: PLC0415
+
+    kernel_ = _network.value_and_gradient
+    dispatcher = numba.njit(**contracts._OPTIONS)(kernel_.function)
+    dispatcher.compile(kernel_._signature)
+    (assembly,) = dispatcher.inspect_asm().values()
+    width = {8: "zmm", 4: "ymm"}[simd.WIDTH]
+    packed = re.findall(rf"vfn?madd\d+pd\s.*%{width}", assembly)
+    scalar = re.findall(r"vfn?madd\d+sd\s", assembly)
+    assert len(packed) > 200
+    assert len(packed) > 2 * len(scalar)  # what is left over by whole vectors
 
 
 def test_gather_transposes():
@@ -437,7 +495,17 @@ def test_gather_transposes():
         (lambda: fd.models.MatrixFactorization([[1.0], [1.0, 2.0]]), "matrix"),
         (lambda: fd.models.DeepLinear(depth=0), "DeepLinear.depth"),
         (lambda: LINEAR[0].batch_gradient(np.zeros(6), [23]), "0 to 22"),
-        (lambda: LINEAR[0].batch_gradient(np.zeros(6), [0.5]), "indices"),
+        (lambda: LINEAR[0].batch_gradient(np.zeros(6), [0.5]), "index of a sample"),
+        (lambda: LINEAR[0].batch_gradient(np.zeros((3, 6)), [[0], [1]]), "(3, size)"),
+        (lambda: LINEAR[0].hessian_vector_product(np.zeros(6), np.zeros(5)), "vector"),
+        (lambda: LAYERED[0].layers(np.zeros(6), []), "index of a sample"),
+        (lambda: LAYERED[0].layers(np.zeros(6), [23]), "0 to 22"),
+        (lambda: LAYERED[0].layers(np.zeros(6), [-1]), "0 to 22"),
+        (lambda: LAYERED[0].layers(np.zeros((2, 6))), "shape (6,)"),
+        (lambda: fd.models.MLP(THREE), "cross_entropy"),
+        (lambda: fd.models.LinearRegression(THREE), "SoftmaxRegression"),
+        (lambda: fd.models.RidgeRegression(NUMBERS, penalty=[1.0, 2.0]).hessian(X[0]), ".at("),
+        (lambda: fd.starts.Initialization().points(fd.landscapes.Beale(), 0), "Uniform"),
         (lambda: LINEAR[0].validation_value(np.zeros(6)), "validation=0.2"),
         (lambda: LAYERED[0].hessian_vector_product(np.zeros(6), np.zeros(5)), "vector"),
     ],

@@ -817,3 +817,13 @@ def test_a_kernel_depends_on_its_loss_alone():
     kept = [read(t)[0] for t in ("z*sin(x)", "x*exp(y)", "y*z + sin(x)*(x*exp(y))")]
     assert kernels.source("landscape", text, 3, ()) == before
     assert all(isinstance(one, Expression) for one in kept)
+
+
+@pytest.mark.parametrize("x", [-800.0, -3.0, 0.0, 1e-9, 5.0, 39.9, 40.1, 1000.0])
+def test_softplus_is_smooth_everywhere(x):
+    """Its slope is the sigmoid, whose slope is p (1 - p); at 0 no corner is left."""
+    made = fd.landscape(lambda x: fd.math.softplus(x[0]), dim=1)
+    p = 1.0 / (1.0 + np.exp(-x)) if x > -700.0 else 0.0
+    np.testing.assert_allclose(made.value([x]), np.logaddexp(0.0, x), rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(made.gradient([x]), [p], rtol=1e-14, atol=1e-15)
+    np.testing.assert_allclose(made.hessian([x]), [[p * (1.0 - p)]], rtol=1e-12, atol=1e-15)

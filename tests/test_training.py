@@ -807,11 +807,23 @@ def test_bits_do_not_depend_on_the_grouping_of_lanes(batch):
 
 
 @pytest.mark.parametrize("kind", [Epochs, Independent])
-def test_sizes_on_an_axis_equal_separate_runs(kind):
-    together = study(batch=kind([17, 1, 5]))
+@pytest.mark.parametrize("stop", [None, fd.Stop(loss=0.2), fd.Stop(loss=0.2, every=3)], ids=repr)
+def test_sizes_on_an_axis_equal_separate_runs(kind, stop):
+    together = study(batch=kind([17, 1, 5]), stop=stop)
     assert together.batch_size.values.tolist() == [17, 1, 5]
     for size in (1, 5, 17):
-        same(together.sel(batch_size=size), study(batch=kind(size)), RESULTS)
+        same(together.sel(batch_size=size), study(batch=kind(size), stop=stop), RESULTS)
+
+
+def test_nothing_converges_where_theta_is_infinite():
+    """A dead ReLU has the loss 0 of its target from weights of -inf."""
+    data = fd.data.Dataset([[1.0], [2.0]], [0.0, 0.0])
+    model = fd.models.MLP(data, widths=[1], activation="relu", bias=False)
+    ds = fd.simulate(
+        model, GD(1e209), starts=[[1e-100, 1e100]], steps=20, stop=fd.Stop(loss=1e-3), targets=1e-3
+    )
+    assert not np.isfinite(ds.position).all()
+    assert (ds.status == DIVERGED).all()
 
 
 def test_a_trajectory_alone_has_the_bits_that_it_has_in_the_ensemble():
@@ -1024,7 +1036,7 @@ def test_tests_every_so_many_steps(tests, batch):
             np.testing.assert_array_equal(one.path_gradient_norm, norms[held])
 
 
-def test_the_default_is_an_epoch_of_the_smallest_batch():
+def test_the_default_is_an_epoch():
     def tested(batch, count=23):
         return fd.simulate(line(count), GD(0.01), starts=STARTS[:1], steps=2, batch=batch).attrs[
             "test_every"
@@ -1032,7 +1044,7 @@ def test_the_default_is_an_epoch_of_the_smallest_batch():
 
     assert tested(None) == tested(Full()) == 1
     assert tested(Epochs(1)) == 23
-    assert tested(Epochs([23, 7, 12])) == 4
+    assert tested(Epochs([23, 7, 12])) == [1, 4, 2]
     assert tested(Independent(5)) == 5
     assert tested(Independent([50, 40], replace=True)) == 1
     assert tested(Epochs(11), count=11) == 1

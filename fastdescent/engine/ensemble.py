@@ -201,6 +201,7 @@ class _Driver:
 
     def _run_wave(self, numbers: IntArray, size: int, done: int) -> None:
         self.shared.sampling[loop.SIZE] = size
+        self.shared.sampling[loop.EVERY] = self.plan.test_every(size)
         lanes = self._start(numbers, self._batch_rows(size))
         budget, step, live = self.plan.steps, 0, len(numbers)
         pace = _Pace(self.geometry.epoch)
@@ -366,7 +367,7 @@ class _Driver:
             data=_realigned(np.asarray(self.plan.landscape.kernel_data(), dtype=float)),
             validation=_realigned(self.plan.validation),
             everything=np.zeros((0, 0), dtype=np.int64),
-            sampling=np.array([self.plan.samples, self.plan.batch.epochs, *self._looks(), 0]),
+            sampling=self._sampling(),
             stage_rows=np.concatenate([[0], np.cumsum(padded)]).astype(np.int64),
             targets=np.array([self.plan.targets[i] for i in order], dtype=float),
             target_place=np.array(order, dtype=np.int64),
@@ -376,11 +377,14 @@ class _Driver:
             record_steps=self.plan.record_steps,
         )
 
-    def _looks(self) -> tuple[int, bool]:
-        """Return how often the lanes are looked at, and whether that needs their loss."""
+    def _sampling(self) -> IntArray:
+        """Return `Shared.sampling`; the size of a batch, and what follows from it, come later."""
         stop = self.plan.stop
-        needs = stop.loss is not None or stop.gradient_norm is not None
-        return self.plan.test_every, needs or bool(self.plan.targets)
+        needs = stop.loss is not None or stop.gradient_norm is not None or bool(self.plan.targets)
+        sampling = np.zeros(5, dtype=np.int64)
+        sampling[loop.SAMPLES], sampling[loop.EPOCHS] = self.plan.samples, self.plan.batch.epochs
+        sampling[loop.NEEDS_LOSS] = needs
+        return sampling
 
     def _limits(self) -> FloatArray:
         """Return the rows of `Lanes.limits` for each configuration."""

@@ -61,6 +61,8 @@ BUDGET = 0
 CONVERGED = 1
 DIVERGED = 2
 INTERRUPTED = 3
+#: Diverged by the radius: finite, so that it may have hit a target all the same.
+OUTSIDE = 4
 
 # Once theta is not finite it stays so, and a landscape's loss is then not finite either (the
 # contract asks for that), which every step notices.  For a loss that breaks the contract
@@ -259,21 +261,23 @@ def _finish(
 def _look(
     lane: int, step: int, theta: Rows, loss: Row, grad: Rows, limits: Rows, tests: Row
 ) -> int:
-    """Return the status of one lane; squares are compared just as `_count_events` does."""
+    """Return the status of one lane; squares are compared just as `_count_events` does.
+
+    Nothing converges, and hits no target, where theta is not finite.
+    """
     dim = theta.shape[0]
+    small = loss[lane] <= limits[STOP, lane]
+    flat = tests[0] >= 0.0 and _square(grad, dim, lane) <= tests[0] * tests[0]
     finite = abs(loss[lane]) < np.inf
-    if step % THETA_CHECK == 0 or not finite:
+    # Whether theta is looked at depends on this lane alone, not on what its neighbours do.
+    if step % THETA_CHECK == 0 or not finite or small or flat or loss[lane] <= limits[EVENT, lane]:
         for i in range(dim):
             finite &= abs(theta[i, lane]) < np.inf
     if not finite:
         return DIVERGED
     if tests[1] < np.inf and _square(theta, dim, lane) > tests[1] * tests[1]:
-        return DIVERGED
-    if loss[lane] <= limits[STOP, lane]:
-        return CONVERGED
-    if tests[0] >= 0.0 and _square(grad, dim, lane) <= tests[0] * tests[0]:
-        return CONVERGED
-    return RUNNING
+        return OUTSIDE
+    return CONVERGED if small or flat else RUNNING
 
 
 @routine
@@ -312,8 +316,10 @@ def _retire(
         if book[ALIVE, lane] == 0:
             continue
         status = _look(lane, step, theta, loss, grad, limits, shared.tests)
-        if abs(loss[lane]) < np.inf and loss[lane] <= limits[EVENT, lane]:
+        if status != DIVERGED and loss[lane] <= limits[EVENT, lane]:
             _note_hits(lane, step, loss, limits, book, shared, out)
+        if status == OUTSIDE:
+            status = DIVERGED
         if status != RUNNING:
             _finish(lane, status, step, theta, loss, grad, book, out)
             retired += 1

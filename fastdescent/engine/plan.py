@@ -174,13 +174,14 @@ class Plan:
             return np.zeros(self.configurations, dtype=np.int64)
         return sizes[:, 0].astype(np.int64)
 
-    @cached_property
-    def test_every(self) -> int:
-        """Steps from one look at targets and stopping tests to the next."""
+    def test_every(self, size: int) -> int:
+        """Return the steps from one look at targets and stopping tests to the next.
+
+        By default an epoch of batches of a size, 1 if steps see all samples (size 0).
+        """
         if self.stop.every is not None:
             return self.stop.every
-        smallest = int(self.batch_sizes.min())
-        return -(-self.samples // smallest) if smallest else 1
+        return -(-self.samples // size) if size else 1
 
     @cached_property
     def wave(self) -> int:

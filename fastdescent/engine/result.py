@@ -130,7 +130,7 @@ def _attributes(plan: Plan, out: Outcome, run: Run) -> dict[str, Any]:
         "transforms": repr(list(plan.transforms)),
         "minimum": _minimum(plan),
         "batch": repr(plan.batch),
-        "test_every": plan.test_every,
+        "test_every": _test_every(plan),
         "seed": str(plan.seed),  # up to 64 bits, more than a NetCDF attribute holds
         "starts_outside_domain": plan.starts_outside,
         "below_minimum": _below_minimum(plan, out),
@@ -151,6 +151,12 @@ def _minimum(plan: Plan) -> float | str:
         return "varies"
     (minimum,) = known
     return "unknown" if minimum is None else minimum
+
+
+def _test_every(plan: Plan) -> int | list[int]:
+    """Return the steps between two tests; one number per batch size if they differ."""
+    every = [plan.test_every(size) for size in dict.fromkeys(plan.batch_sizes.tolist())]
+    return every[0] if len(set(every)) == 1 else every
 
 
 def _below_minimum(plan: Plan, out: Outcome) -> int:
@@ -201,7 +207,12 @@ def landscape_of(ds: xr.Dataset) -> Landscape:
     """
     table = ds.attrs.get("landscape_table", "")
     if not table:
-        raise InvalidValueError("attrs['landscape_table']", table, "a result of simulate")
+        raise InvalidValueError(
+            "attrs['landscape_table']",
+            table,
+            "a result of simulate whose landscape can be written down",
+            "arrays of more than 1000 numbers cannot: save them and use fd.data.read",
+        )
     return Landscape.from_table(tomllib.loads(table))
 
 

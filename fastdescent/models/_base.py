@@ -13,7 +13,7 @@ from fastdescent.data import Data, Samples
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
 from fastdescent.models._affine import UNIT
-from fastdescent.parts import FloatArray, option
+from fastdescent.parts import FloatArray, IntArray, option
 from fastdescent.streams import START, normals, uniforms
 
 __all__ = ["INITIALIZATIONS", "Block", "Model", "SampleModel", "rows_of_units", "sample_table"]
@@ -128,24 +128,28 @@ class SampleModel(Model):
         return self if self._data.seed is not None else self.at(data=self._data.at(seed=seed))
 
     def kernel_data(self) -> FloatArray:
-        """Return the kernel's table of the training samples."""
-        return self._tables[0]
+        """Return the kernel's table of the training samples; a copy."""
+        return self._tables[0].copy()
 
     def validation_data(self) -> FloatArray | None:
-        """Return the kernel's table of the validation samples; None if there are none."""
-        return self._tables[1]
+        """Return the kernel's table of the validation samples, a copy; None if there are none."""
+        return None if self._tables[1] is None else self._tables[1].copy()
 
     @cached_property
     def _tables(self) -> tuple[FloatArray, FloatArray | None]:
         some = self.samples
         validation = None
         if len(some.validation_x):
-            validation = self._table(some.validation_x, some.validation_y)
-        return self._table(some.x, some.y), validation
+            validation = self.table(some.validation_x, some.validation_y, validation=True)
+        return self.table(some.x, some.y), validation
 
-    def _table(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Lay out samples for the kernel."""
-        raise NotImplementedError
+    def table(self, x: FloatArray, y: FloatArray, validation: bool = False) -> FloatArray:
+        """Lay out samples for the kernel: what it reads as ``data``.
+
+        Row 0 is about the model; row r + 1 is sample r, its features and then its targets.  A
+        loss of validation samples leaves out what is not about samples, as a penalty.
+        """
+        return sample_table(x, y, [float(len(x))])
 
     def validation_value(self, x: ArrayLike) -> Any:
         """Return the loss over the validation samples; see `value`."""
@@ -178,18 +182,42 @@ class SampleModel(Model):
             If an index is not that of a training sample.
         """
         points = self._points(x)
-        indices = np.asarray(batch)
-        if indices.dtype.kind not in "iu" or indices.size == 0 or indices.ndim > 2:
-            raise InvalidValueError("batch", batch, "indices of samples, (size,) or (n, size)")
-        if indices.min() < 0 or indices.max() >= self.sample_count:
-            raise InvalidValueError("batch", batch, f"indices from 0 to {self.sample_count - 1}")
-        indices = np.broadcast_to(indices, (len(points), indices.shape[-1]))
+        indices = self._indices(batch, len(points))
         loss, grad = self._evaluate(points, self.kernel_data(), indices)
         return (loss, grad) if np.ndim(x) == 2 else (float(loss[0]), grad[0])
 
+    def _indices(self, batch: ArrayLike, count: int) -> IntArray:
+        """Return checked indices of samples, (count, size)."""
+        indices = np.asarray(batch)
+        right = indices.dtype.kind in "iu" and indices.size > 0 and indices.ndim in (1, 2)
+        if not right or (indices.ndim == 2 and len(indices) != count):
+            raise InvalidValueError(
+                "batch", batch, f"at least one index of a sample, (size,) or ({count}, size)"
+            )
+        if indices.min() < 0 or indices.max() >= self.sample_count:
+            raise InvalidValueError("batch", batch, f"indices from 0 to {self.sample_count - 1}")
+        return np.broadcast_to(indices.astype(np.int64), (count, indices.shape[-1]))
+
+    def _one_point(self, x: ArrayLike) -> FloatArray:
+        """Return a checked single point, (dim,)."""
+        if np.ndim(x) != 1:
+            raise InvalidValueError(f"point of {self.name}", np.shape(x), f"shape ({self.dim},)")
+        point: FloatArray = self._points(x)[0]
+        return point
+
+    def _vectors(self, vector: ArrayLike) -> FloatArray:
+        """Return checked vectors, (k, dim)."""
+        vectors = np.asarray(vector, dtype=float)
+        if vectors.shape[-1:] != (self.dim,) or vectors.ndim > 2:
+            raise InvalidValueError(
+                "vector", vectors.shape, f"shape ({self.dim},) or (k, {self.dim})"
+            )
+        return np.atleast_2d(vectors)
+
     def hessian_vector_product(self, x: ArrayLike, vector: ArrayLike) -> FloatArray:
         """Return the Hessian at one point times a vector, or times the rows of a matrix."""
-        return np.asarray(vector, dtype=float) @ self.hessian(self._points(x)[0])
+        products: FloatArray = self._vectors(vector) @ self.hessian(self._one_point(x))
+        return np.asarray(products.reshape(np.shape(vector)), dtype=float)
 
 
 def sample_table(x: FloatArray, y: FloatArray, about: list[float]) -> FloatArray:

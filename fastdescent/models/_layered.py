@@ -88,9 +88,9 @@ class LayeredModel(SampleModel):
 
     @cached_property
     def _units(self) -> int:
-        return workspace_units(self.kernel_data().shape[1], list(self.layer_widths[1:]))
+        return workspace_units(self._tables[0].shape[1], list(self.layer_widths[1:]))
 
-    def _table(self, x: FloatArray, y: FloatArray) -> FloatArray:
+    def table(self, x: FloatArray, y: FloatArray, validation: bool = False) -> FloatArray:
         layers = len(self.layer_widths) - 1
         about: list[float] = [len(x), layers, ACTIVATIONS.index(self._activation())]
         about += [LOSSES.index(self._loss()), float(self.bias), 0.0, x.shape[1]]
@@ -123,10 +123,9 @@ class LayeredModel(SampleModel):
         >>> np.allclose((gradients.T @ inputs).ravel(), net.gradient(theta)[:16])
         True
         """
-        point = self._points(x)[0]
-        data = self.kernel_data().copy()
+        point, data = self._one_point(x), self.kernel_data()
         data[0, KEEP] = 1.0
-        indices = np.arange(self.sample_count) if batch is None else np.asarray(batch)
+        indices = self._indices(np.arange(self.sample_count) if batch is None else batch, 1)[0]
         chunks, blocks = 8 // WIDTH, -(-len(indices) // BLOCK)
         units = self._units * blocks * chunks
         loss, grad = np.empty(8), np.zeros((self.dim + rows_of_units(units), 8))
@@ -166,18 +165,14 @@ class LayeredModel(SampleModel):
         ----------
         Pearlmutter (1994), Neural Computation 6, 147-160.
         """
-        vectors = np.asarray(vector, dtype=float)
-        if vectors.shape[-1:] != (self.dim,) or vectors.ndim > 2:
-            raise InvalidValueError(
-                "vector", vectors.shape, f"shape ({self.dim},) or (k, {self.dim})"
-            )
-        theta = self._points(x)[0]
-        rows = np.atleast_2d(vectors)
+        theta, rows = self._one_point(x), self._vectors(vector)
         products = np.stack([self._network.hessian_vector_product(theta, row) for row in rows])
-        return products.reshape(vectors.shape)
+        return products.reshape(np.shape(vector))
 
     def hessian(self, x: ArrayLike) -> FloatArray:
         """Return the Hessian at `x`, shape (dim, dim) or (n, dim, dim), from `dim` products."""
-        whole = np.eye(self.dim)
-        found = np.stack([self.hessian_vector_product(p, whole) for p in self._points(x)])
+        points, whole = self._points(x), np.eye(self.dim)
+        found = np.empty((len(points), self.dim, self.dim))
+        for hessian, point in zip(found, points, strict=True):
+            hessian[...] = self.hessian_vector_product(point, whole)
         return found if np.ndim(x) == 2 else found[0]

@@ -25,7 +25,7 @@ from fastdescent.models._base import Block, SampleModel, rows_of_units, sample_t
 from fastdescent.parts import FloatArray
 from fastdescent.simd import WIDTH, flat, fma, load, part, splat, store
 
-__all__ = ["HUBER", "RIDGE", "SQUARED", "LinearModel", "value_and_gradient"]
+__all__ = ["HUBER", "RIDGE", "SQUARED", "LinearModel", "least_squares", "value_and_gradient"]
 
 #: The losses, in the row of numbers about the model.
 SQUARED, RIDGE, HUBER = range(3)
@@ -35,6 +35,9 @@ SAMPLES, LOSS, SQUARES, BIAS, LEAST = range(5)
 
 _MASS, _COST, _OUTPUT, _DELTA, _INPUTS = 0, UNIT, 2 * UNIT, 3 * UNIT, 4 * UNIT
 _FRONT = 4
+# X'X squares the condition number of X (its columns scaled): up to here the loss from squares
+# has at least eleven right digits.
+_MOST_CONDITION = 100.0
 
 
 @lane_function
@@ -146,6 +149,21 @@ def value_and_gradient(
         _penalize(theta, grad, loss, params[0], dim - int(about[BIAS]))
 
 
+def least_squares(design: FloatArray, y: FloatArray) -> tuple[FloatArray, float]:
+    """Return the least-squares solution of smallest norm, and the condition number.
+
+    Both with the columns scaled to the same length, so that units do not matter.
+    """
+    scale = np.abs(design).max(axis=0)
+    scale[scale == 0.0] = 1.0
+    scaled = design / scale
+    lengths = np.linalg.norm(scaled, axis=0)
+    lengths[lengths == 0.0] = 1.0
+    best, _, _, singular = np.linalg.lstsq(scaled / lengths, y, rcond=None)
+    condition = singular[0] / singular[-1] if singular[-1] > 0.0 else np.inf
+    return np.asarray(best / lengths / scale, dtype=float), float(condition)
+
+
 class LinearModel(SampleModel):
     """Base class of linear models: weights, then the intercept if there is one."""
 
@@ -161,6 +179,13 @@ class LinearModel(SampleModel):
         super().__post_init__()
         if not isinstance(self.bias, bool):
             raise InvalidValueError(f"{self.name}.bias", self.bias, "True or False")
+        if self._data.n_classes > 2:
+            raise InvalidValueError(
+                f"{self.name}.data",
+                f"{self._data.n_classes} classes",
+                "numbers as targets",
+                "SoftmaxRegression takes classes",
+            )
         if self._data.n_targets != 1:
             raise InvalidValueError(
                 f"{self.name}.data",
@@ -179,7 +204,7 @@ class LinearModel(SampleModel):
     @property
     def workspace(self) -> int:  # type: ignore[override]
         """Rows that the kernel computes in."""
-        return rows_of_units(_FRONT + self.kernel_data().shape[1])
+        return rows_of_units(_FRONT + self._tables[0].shape[1])
 
     def design(self, x: FloatArray) -> FloatArray:
         """Return the features with a column of ones if there is an intercept."""
@@ -189,15 +214,21 @@ class LinearModel(SampleModel):
     def _design(self) -> tuple[FloatArray, FloatArray]:
         return self.design(self.samples.x), self.samples.y[:, 0]
 
-    def _table(self, x: FloatArray, y: FloatArray) -> FloatArray:
+    def table(self, x: FloatArray, y: FloatArray, validation: bool = False) -> FloatArray:
         design, dim = self.design(x), self.dim
-        squares = self.loss_number != HUBER and dim <= 2 * len(x)
-        about = [len(x), self.loss_number, float(squares), float(self.bias), 0.0]
-        table = sample_table(design, y, about)
-        best = np.linalg.lstsq(design, y[:, 0], rcond=None)[0]
-        table[0, LEAST] = np.mean((design @ best - y[:, 0]) ** 2)
+        loss = SQUARED if validation and self.loss_number == RIDGE else self.loss_number
+        table = sample_table(design, y, [len(x), loss, 0.0, float(self.bias), 0.0])
+        if loss == HUBER:
+            return table
+        best, condition = least_squares(design, y[:, 0])
+        with np.errstate(over="ignore", invalid="ignore"):  # of numbers beyond 1e154
+            table[0, LEAST] = np.mean((design @ best - y[:, 0]) ** 2)
+            squares = design.T @ design / len(x)
+        if dim > 2 * len(x) or condition > _MOST_CONDITION or not np.isfinite(squares).all():
+            return table
+        table[0, SQUARES] = 1.0
         more = np.zeros((dim + 1, table.shape[1]))
-        more[:dim, :dim] = design.T @ design / len(x)
+        more[:dim, :dim] = squares
         more[dim, :dim] = best
         return np.concatenate([table, more])
 

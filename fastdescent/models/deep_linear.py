@@ -121,7 +121,7 @@ class DeepLinear(Model):
     @property
     def minima(self) -> FloatArray | None:
         """The one minimum of a single layer; deeper chains have a surface of them."""
-        return np.array([[self.target]]) if self.depth == 1 else None
+        return np.array([[float(self._params(1)[0, 0])]]) if self.depth == 1 else None
 
     @property
     def minimum(self) -> float:
@@ -131,5 +131,5 @@ class DeepLinear(Model):
         """Return the minimum of a single layer, or the origin, which is flat from L = 3 on."""
         if self.depth == 1:
             return super().critical_points()
-        curved = self.depth == 2 and self.target != 0.0
+        curved = self.depth == 2 and float(self._params(1)[0, 0]) != 0.0
         return [CriticalPoint(np.zeros(self.depth), "saddle" if curved else "degenerate")]

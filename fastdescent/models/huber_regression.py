@@ -58,6 +58,7 @@ class HuberRegression(LinearModel):
     initialization: str = option(default="torch", choices=tuple(INITIALIZATIONS))
 
     def hessian(self, x: ArrayLike) -> FloatArray:
+        self._params(1)  # one limit, not a sweep of them
         design, y = self._design
         points = self._points(x)
         inside = np.abs(points @ design.T - y) <= self.delta

@@ -53,7 +53,8 @@ class LogisticRegression(LayeredModel):
                 "LogisticRegression.data",
                 f"{self._data.n_classes} classes",
                 "data with two classes",
-                "SoftmaxRegression takes more of them",
+                "SoftmaxRegression takes more of them; for classes that are numbers "
+                'say task="classification" in load, read or Dataset',
             )
 
     def _loss(self) -> str:

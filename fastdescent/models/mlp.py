@@ -84,7 +84,17 @@ class MLP(LayeredModel):
         object.__setattr__(self, "widths", tuple(map(int, widths)))
         if self.loss == "cross_entropy" and self._data.n_classes < 2:
             raise InvalidValueError(
-                "MLP.loss", self.loss, "a loss for numbers", 'the data have no classes: "squared"'
+                "MLP.loss",
+                self.loss,
+                '"squared", as the data have no classes',
+                'task="classification" of load, read or Dataset makes classes of numbers',
+            )
+        if self.loss == "squared" and self._data.n_classes > 2:
+            raise InvalidValueError(
+                "MLP.loss",
+                self.loss,
+                f'"cross_entropy" on data of {self._data.n_classes} classes',
+                "their numbers 0, 1, 2, ... are names, no quantities",
             )
         self._check_scales()
 

@@ -21,7 +21,8 @@ class RidgeRegression(LinearModel):
               \nabla J = \frac2m X^\top (X \theta - y) + 2 \lambda w
 
     The intercept, the last parameter if there is one, is not penalised.  scikit-learn's
-    ``Ridge(alpha)`` does not divide by m: alpha = m lambda.
+    ``Ridge(alpha)`` does not divide by m: alpha = m lambda.  The validation loss is the mean
+    squared error alone.
 
     Parameters
     ----------
@@ -68,6 +69,7 @@ class RidgeRegression(LinearModel):
 
     def _curvature(self) -> FloatArray:
         """Half of the Hessian, which is the same everywhere."""
+        self._params(1)  # one penalty, not a sweep of them
         design, _ = self._design
         penalised = np.ones(self.dim)
         penalised[self.dim - self.bias :] = 0.0

@@ -1,4 +1,4 @@
-"""Softmax regression: any number of classes."""
+"""Softmax regression: three classes or more."""
 
 from __future__ import annotations
 
@@ -55,7 +55,8 @@ class SoftmaxRegression(LayeredModel):
                 "SoftmaxRegression.data",
                 f"{self._data.n_classes} classes",
                 "data with three classes or more",
-                "LogisticRegression takes two",
+                "LogisticRegression takes two; for classes that are numbers "
+                'say task="classification" in load, read or Dataset',
             )
 
     def _loss(self) -> str:

@@ -26,6 +26,8 @@ _TRIALS = ("start", "seed")
 _QUANTILES = (0.5, 0.9)
 # Conditions (a landscape's parameter, a noise's scale) with more values than this are pooled.
 _MOST_CONDITIONS = 12
+# Characters of a landscape or a rule in the table.
+_WIDEST = 60
 
 
 def hitting_quantiles(times: IntArray, quantiles: Sequence[float] = _QUANTILES) -> IntArray:
@@ -146,6 +148,9 @@ class Row:
         Whether the run was interrupted, so that the counts are too low.
     minimum_known : bool
         Whether the landscape's minimum is known; otherwise `target` is a loss itself.
+    loss, validation_loss : float
+        Median of the final loss, and of that of the validation samples, nan without them.  A
+        diverged trajectory's loss counts as infinite.
     """
 
     landscape: str
@@ -164,6 +169,8 @@ class Row:
     steps_per_second: float
     interrupted: bool
     minimum_known: bool = True
+    loss: float = np.nan
+    validation_loss: float = np.nan
 
 
 def summary(
@@ -178,7 +185,8 @@ def summary(
     rows : {"best", "all"}
         ``"all"`` gives one row per configuration.  ``"best"`` gives one row per rule, that of
         its best hyper-parameters: most successes, then smallest median, then fewest
-        diverged.  Only a rule's own parameters are chosen from: a swept parameter of the
+        diverged, then the smallest median of the validation loss, or of the loss where there
+        is none.  Only a rule's own parameters are chosen from: a swept parameter of the
         landscape or of the noise is a condition and keeps its rows, up to twelve of them,
         beyond which it is pooled.  The interval is that of one configuration; the best of
         many is a little lucky, so confirm it on another seed.
@@ -230,14 +238,17 @@ def format_table(rows: Iterable[Row]) -> str:
     """
     rows = list(rows)
     head = ["landscape", "rule", "success", "95 % interval", "median", "90 %", "diverged"]
-    lines = [[*head, "steps/s", "at"]]
+    # Without targets it is the losses that tell how far the trajectories came.
+    losses = ["loss"] if any(row.target is None for row in rows) else []
+    losses += ["validation"] if any(not np.isnan(row.validation_loss) for row in rows) else []
+    lines = [[*head, *losses, "steps/s", "at"]]
     for before, row in zip([None, *rows], rows, strict=False):
         if before is not None and before.landscape != row.landscape:
             lines.append([])
-        lines.append(_cells(row))
+        lines.append(_cells(row, losses))
     filled = [line for line in lines if line]
     widths = [max(len(line[column]) for line in filled) for column in range(len(filled[0]))]
-    left = (0, 1, 8)  # text; the other columns are numbers
+    left = (0, 1, len(lines[0]) - 1)  # text; the other columns are numbers
     text = [
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)
@@ -246,7 +257,7 @@ def format_table(rows: Iterable[Row]) -> str:
         for line in lines
     ]
     text.insert(1, "-" * max(map(len, text)))
-    return "\n".join([*text, "", *_notes(rows)])
+    return "\n".join([*text, "", *_notes(rows, losses)])
 
 
 def to_csv(rows: Iterable[Row]) -> str:
@@ -293,9 +304,12 @@ def _summarise(
     count = flat.shape[-1]
     hits = np.count_nonzero(flat >= 0, axis=-1)
     low, high = wilson_interval(hits, count, confidence)
-    diverged = _has_status(ds, "diverged").mean(trials)
+    gone = _has_status(ds, "diverged")
+    diverged = gone.mean(trials)
     return xr.Dataset(
         {
+            "loss": _median(ds["loss"], gone, kept, trials),
+            "validation_loss": _median(ds.get("validation_loss"), gone, kept, trials),
             "trials": (kept, np.full(shape, count)),
             "successes": (kept, hits),
             "success_rate": (kept, hits / count),
@@ -306,6 +320,17 @@ def _summarise(
         },
         coords={"quantile": list(quantiles), **{name: ds[name] for name in kept}},
     )
+
+
+def _median(
+    values: xr.DataArray | None, gone: xr.DataArray, kept: list[str], trials: list[str]
+) -> xr.Variable:
+    """Return the median over the trials, infinite where it diverged; nan without values."""
+    if values is None:
+        return gone.any(trials).transpose(*kept).variable * np.nan
+    ends = values.where(~gone & np.isfinite(values), np.inf)
+    median = ends.quantile(0.5, trials, method="inverted_cdf").drop_vars("quantile")
+    return median.transpose(*kept).variable
 
 
 def _success_times(ds: xr.Dataset, target: float | None) -> xr.DataArray:
@@ -358,8 +383,10 @@ def _best(column: Mapping[str, Any]) -> int:
     median = column["hitting_time"][:, 0]
     diverged, successes = column["diverged"][:, 0], column["successes"][:, 0]
     soonest = np.where(median < 0, np.iinfo(np.int64).max, median)
+    loss, validation = column["loss"][:, 0], column["validation_loss"][:, 0]
+    least = loss if np.isnan(validation).all() else validation
     # The last key counts most; equal ones stay in their order.
-    return int(np.lexsort((diverged, soonest, -successes))[0])
+    return int(np.lexsort((least, diverged, soonest, -successes))[0])
 
 
 def _row(
@@ -374,8 +401,8 @@ def _row(
     median, ninety = numbers["hitting_time"].tolist()
     seconds = float(ds.attrs.get("run_seconds", 0.0))
     return Row(
-        landscape=str(ds.attrs.get("landscape_label", ds.attrs.get("landscape", "?"))),
-        optimizer=str(ds.attrs.get("optimizer_label", ds.attrs.get("optimizer", "?"))),
+        landscape=_shortened(ds, "landscape"),
+        optimizer=_shortened(ds, "optimizer"),
         configuration=at,
         choices=choices,
         target=target,
@@ -390,7 +417,15 @@ def _row(
         steps_per_second=float(ds.attrs["trajectory_steps"]) / seconds if seconds else np.nan,
         interrupted=bool(ds.attrs.get("interrupted", 0)),
         minimum_known=str(ds.attrs.get("minimum", "unknown")) != "unknown",
+        loss=float(numbers["loss"][0]),
+        validation_loss=float(numbers["validation_loss"][0]),
     )
+
+
+def _shortened(ds: xr.Dataset, part: str) -> str:
+    """Return the label of a part, or the call that makes it, as far as a column is wide."""
+    text = str(ds.attrs.get(f"{part}_label", ds.attrs.get(part, "?")))
+    return text if len(text) <= _WIDEST else text[: _WIDEST - 3] + "..."
 
 
 def _rule_axes(ds: xr.Dataset, axes: Sequence[str]) -> list[str]:
@@ -408,7 +443,7 @@ def _rule_axes(ds: xr.Dataset, axes: Sequence[str]) -> list[str]:
     ]
 
 
-def _cells(row: Row) -> list[str]:
+def _cells(row: Row, losses: Sequence[str]) -> list[str]:
     at = ", ".join(f"{name}={value:g}" for name, value in row.configuration.items())
     if row.choices > 1:
         at += f" (best of {row.choices:,})"
@@ -420,6 +455,8 @@ def _cells(row: Row) -> list[str]:
         "-" if row.median < 0 else f"{row.median:,}",
         "-" if row.ninety < 0 else f"{row.ninety:,}",
         f"{100 * row.diverged:.2f} %",
+        *(f"{row.loss:.3g}" for name in losses if name == "loss"),
+        *(f"{row.validation_loss:.3g}" for name in losses if name == "validation"),
         _rate(row.steps_per_second),
         at,
     ]
@@ -437,7 +474,7 @@ def _targets(rows: Iterable[Row]) -> str:
     return ", ".join(f"{target:g}" for target in targets)
 
 
-def _notes(rows: Sequence[Row]) -> list[str]:
+def _notes(rows: Sequence[Row], losses: Sequence[str]) -> list[str]:
     within = _targets(row for row in rows if row.minimum_known)
     at_most = _targets(row for row in rows if not row.minimum_known)
     notes = []
@@ -449,6 +486,8 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     if any(row.target is None for row in rows):
         notes.append("success without targets: the trajectory converged by its stopping test.")
     notes.append("median, 90 %: steps after which that part of those that ever succeed had.")
+    if losses:
+        notes.append(f"{', '.join(losses)}: medians where the trajectories ended.")
     notes.append("steps/s: trajectory-steps per second, without compilation.")
     if any(row.interrupted for row in rows):
         notes.append("*: interrupted; success rates and times are too low.")

@@ -185,7 +185,9 @@ def softplus(x: Any) -> Any:
     >>> float(softplus(1000.0))
     1000.0
     """
-    return maximum(x, 0.0) + log(1.0 + exp(-abs(x)))
+    # Not max(x, 0) + log(1 + exp(-abs(x))): that has corners at 0, whose slopes do not cancel.
+    # Beyond 40 the difference from x is below its last digit.
+    return where(x > 40.0, x, -log(sigmoid(-where(x > 40.0, 40.0, x))))
 
 
 def abs(x: Any) -> Any:
