@@ -279,7 +279,7 @@ def tile_width(dim: int, state_rows: int, workspace: int) -> int:
     """Return the engine's tile width for many trajectories."""
     optimizer = SimpleNamespace(state_rows=lambda _: state_rows)
     plan = SimpleNamespace(
-        landscape=SimpleNamespace(dim=dim, workspace=workspace, least_lanes=32),
+        landscape=SimpleNamespace(dim=dim, rows_in_use=workspace, least_lanes=32),
         optimizer=optimizer,
     )
     run = SimpleNamespace(plan=plan, geometry=ensemble.Geometry(), threads=1)

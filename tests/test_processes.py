@@ -57,6 +57,7 @@ def test_two_python_threads_at_once():
 
 
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*fork.*:RuntimeWarning")  # of JAX, if it is here
 @pytest.mark.parametrize("method", ["fork", "spawn"])
 def test_a_process_started_after_a_first_call(method):
     if method not in multiprocessing.get_all_start_methods():

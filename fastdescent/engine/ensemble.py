@@ -352,8 +352,9 @@ class _Driver:
         """Return the tile width: one that fills the cache, or all threads with few lanes."""
         if self.geometry.tile is not None:
             return -(-self.geometry.tile // 8) * 8
-        dim, least = self.plan.landscape.dim, self.plan.landscape.least_lanes
-        rows = 3 * dim + self.plan.optimizer.state_rows(dim) + self.plan.landscape.workspace + 12
+        landscape = self.plan.landscape
+        dim, least = landscape.dim, landscape.least_lanes
+        rows = 3 * dim + self.plan.optimizer.state_rows(dim) + landscape.rows_in_use + 12
         widest = min(max(49_152 // (8 * rows) // 16 * 16, least), 256)
         # As many tiles for each thread, or the threads would wait for one of them.
         tiles = -(-lanes // (widest * self.threads)) * self.threads

@@ -538,9 +538,11 @@ def _descend_on_batches(
     aside, grad, full, scaled = tile.aside, tile.grad, tile.full, tile.scaled
     data, sampling, steps = shared.data, shared.sampling, factors.shape[1]
     extra, rows, room = tile.extra, shared.stage_rows, tile.batch.shape[0]
-    if first == 0 or steps == 0:
+    running: int = tile.book[ALIVE].sum()
+    if first == 0:
+        running -= _look_at_starts(landscape, tile, shared, out)
+    if steps == 0:  # to be closed as it is
         landscape(theta, params, data, shared.everything, tile.loss, full)
-    running = _begin(first, landscape, tile, shared, out)
     place: Any = np.searchsorted(shared.record_steps, first + 1)
     for k in range(steps):
         if running == 0:
@@ -589,6 +591,15 @@ def _look_at_all_samples(
         return 0
     landscape(theta, params, shared.data, shared.everything, loss, full)
     return _retire(step, theta, loss, tile.grad, tile.limits, tile.book, shared, out)
+
+
+@routine
+def _look_at_starts(landscape: Any, tile: Any, shared: Any, out: Any) -> int:
+    """Look around at step 0 and record it, if it is recorded."""
+    retired = _look_at_all_samples(0, False, landscape, tile, shared, out)
+    if shared.record_steps.shape[0] > 0 and shared.record_steps[0] == 0:
+        _record_all_samples(0, landscape, tile, shared, out)
+    return retired
 
 
 @routine

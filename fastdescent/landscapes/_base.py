@@ -49,6 +49,11 @@ class Landscape(Part):
     #: The fewest lanes of a tile: more hide calls, fewer keep large states in the cache.
     least_lanes: ClassVar[int] = 32
 
+    @property
+    def rows_in_use(self) -> int:
+        """Rows of the workspace that a kernel works on at once, for all lanes of a tile."""
+        return self.workspace
+
     if TYPE_CHECKING:
         # A field where the dimension can be chosen, a class attribute where it cannot.
         @property

@@ -109,6 +109,11 @@ class SampleModel(Model):
     data: Any = option(part="data")
 
     @property
+    def rows_in_use(self) -> int:
+        """None: a block of samples is computed for one vector of lanes after the other."""
+        return 0
+
+    @property
     def sample_count(self) -> int:
         """Number of training samples."""
         return len(self.samples.x)
