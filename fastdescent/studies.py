@@ -195,6 +195,11 @@ class Study:
         MemoryLimitError
             If the list of recorded steps alone does not fit into memory.
         """
+        if source == "":
+            raise StudyError(
+                "study: got an empty text, allowed is TOML or the name of a file; a result on "
+                "arrays of more than 1000 numbers or with a Python function carries no study"
+            )
         if isinstance(source, str) and ("\n" in source or "=" in source):
             where, text = "study", source
         else:

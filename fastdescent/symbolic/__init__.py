@@ -44,6 +44,7 @@ from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, Range, is_integer, is_number, option
 from fastdescent.symbolic import text as texts
 from fastdescent.symbolic.expression import (
+    CONDITIONS,
     MOST_COORDINATES,
     Expression,
     Growing,
@@ -503,4 +504,12 @@ def _single(value: Any) -> Expression:
             )
     if isinstance(value, complex | np.complexfloating):
         raise InvalidValueError("landscape: what the loss returns", value, "one real number")
-    return as_expression(value)
+    expression = as_expression(value)
+    if isinstance(value, bool | np.bool_) or expression.operation in CONDITIONS:
+        raise InvalidValueError(
+            "landscape: what the loss returns",
+            "a condition, true or false",
+            "one real number",
+            "fd.math.where(condition, a, b) chooses between two",
+        )
+    return expression

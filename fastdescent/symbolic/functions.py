@@ -185,6 +185,10 @@ def softplus(x: Any) -> Any:
     >>> float(softplus(1000.0))
     1000.0
     """
+    return _applied(_softplus, lambda a: np.logaddexp(0.0, a), x)
+
+
+def _softplus(x: Any) -> Any:
     # Not max(x, 0) + log(1 + exp(-abs(x))): that has corners at 0, whose slopes do not cancel.
     # Beyond 40 the difference from x is below its last digit.
     return where(x > 40.0, x, -log(sigmoid(-where(x > 40.0, 40.0, x))))
