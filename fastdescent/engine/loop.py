@@ -437,13 +437,13 @@ def _no_number(theta: Rows, loss: Row) -> None:
             loss[lane] += 0.0 * x[lane]
 
 
-@lane_function
+@routine
 def _begin(first: int, landscape: Any, tile: Any, shared: Any, out: Any) -> int:
     """Look at the starts if this is step 0; return how many lanes run."""
     theta, loss, grad, book = tile.theta, tile.loss, tile.grad, tile.book
     running: int = book[ALIVE].sum()
     if first == 0:
-        running -= _retire(0, theta, loss, grad, tile.limits, book, shared, out)
+        running -= _retire(first, theta, loss, grad, tile.limits, book, shared, out)
         place: Any = np.searchsorted(shared.record_steps, 1)
         _record(place - 1, theta, loss, grad, book, tile.square, out)
         if shared.validation.shape[0] > 0:
@@ -540,7 +540,7 @@ def _descend_on_batches(
     extra, rows, room = tile.extra, shared.stage_rows, tile.batch.shape[0]
     running: int = tile.book[ALIVE].sum()
     if first == 0:
-        running -= _look_at_starts(landscape, tile, shared, out)
+        running -= _look_at_starts(first, landscape, tile, shared, out)
     if steps == 0:  # to be closed as it is
         landscape(theta, params, data, shared.everything, tile.loss, full)
     place: Any = np.searchsorted(shared.record_steps, first + 1)
@@ -574,7 +574,7 @@ def _descend_on_batches(
             place += 1
 
 
-@lane_function
+@routine
 def _look_at_all_samples(
     step: int, last: bool, landscape: Any, tile: Any, shared: Any, out: Any
 ) -> int:
@@ -594,11 +594,14 @@ def _look_at_all_samples(
 
 
 @routine
-def _look_at_starts(landscape: Any, tile: Any, shared: Any, out: Any) -> int:
-    """Look around at step 0 and record it, if it is recorded."""
-    retired = _look_at_all_samples(0, False, landscape, tile, shared, out)
-    if shared.record_steps.shape[0] > 0 and shared.record_steps[0] == 0:
-        _record_all_samples(0, landscape, tile, shared, out)
+def _look_at_starts(zero: int, landscape: Any, tile: Any, shared: Any, out: Any) -> int:
+    """Look around at step 0 and record it, if it is recorded.
+
+    The 0 is handed over: Numba compiles everything once more for a literal one.
+    """
+    retired = _look_at_all_samples(zero, zero > 0, landscape, tile, shared, out)
+    if shared.record_steps.shape[0] > 0 and shared.record_steps[0] == zero:
+        _record_all_samples(zero, landscape, tile, shared, out)
     return retired
 
 
