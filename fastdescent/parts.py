@@ -286,7 +286,7 @@ class Part:
             if key != "name" and key not in fields:
                 raise UnknownNameError(f"key of {part.__name__}", key, fields)
         arguments = {
-            key: _from_plain(value, fields[key].metadata.get("part") or "schedule")
+            key: _from_plain(value, _nested_kind(fields[key]))
             for key, value in table.items()
             if key != "name"
         }
@@ -402,8 +402,13 @@ def _plain(value: Any) -> Any:
     return [_plain(item) for item in value] if isinstance(value, tuple) else value
 
 
+def _nested_kind(field: dataclasses.Field[Any]) -> str:
+    """Return the kind of the part that a field may hold; "" if it holds none."""
+    return "schedule" if "range" in field.metadata else field.metadata.get("part", "")
+
+
 def _from_plain(value: Any, kind: str) -> Any:
-    if isinstance(value, Mapping) and (kind != "schedule" or "name" in value):
+    if kind and isinstance(value, Mapping):
         return get(kind, value.get("name", "")).from_table(value)
     return value
 

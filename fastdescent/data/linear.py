@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
 
@@ -16,7 +15,7 @@ from fastdescent.data._base import PRESENCE, ROTATION, WEIGHTS, Counts, Table, d
 from fastdescent.data._draws import _Drawn, powers, weighted_sum
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, Range, is_integer, option
-from fastdescent.streams import INITIALIZATION, normals
+from fastdescent.streams import INITIALIZATION, normals, orthonormal
 
 __all__ = ["BadlyScaled", "GaussianLinear", "SparseFeatures"]
 
@@ -199,16 +198,8 @@ class GaussianLinear(_Linear):
 
 @functools.lru_cache(maxsize=8)
 def _axes(size: int, seed: int) -> FloatArray:
-    """Return random orthonormal vectors as rows: normal vectors, orthogonalised.
-
-    Gram and Schmidt, twice, with sums that are exact: the same seed gives the same bits.
-    """
-    axes = normals(seed, INITIALIZATION, np.arange(size), size, step=ROTATION)
-    for k in range(size):
-        v = axes[k]
-        for j in [*range(k), *range(k)]:
-            v -= math.fsum(axes[j] * v) * axes[j]
-        axes[k] = v / math.sqrt(math.fsum(v * v))
+    """Return random orthonormal vectors as rows."""
+    axes = orthonormal(seed, size, step=ROTATION)
     axes.flags.writeable = False
     return axes
 

@@ -15,7 +15,7 @@ __all__ = ["all_kernels", "compile_all"]
 
 def all_kernels() -> Iterator[Kernel]:
     """Yield the engine's compiled functions and every kernel of every registered part."""
-    yield from (loop.advance, loop.load, loop.pack, loop.hold)
+    yield from loop.COMPILED
     for kind in parts.kinds():
         for name in parts.names(kind):
             yield from _kernels_of(parts.get(kind, name))

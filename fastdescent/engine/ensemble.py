@@ -216,7 +216,7 @@ class _Driver:
             pace.stop(steps, (before - live) / before, live * self.plan.landscape.dim)
             self.bar.show(done, len(numbers), live, step)
             if live and live < 0.9 * lanes.book[:, loop.ALIVE].size:
-                lanes = self._compact(lanes, live, lanes.batch.shape[1])
+                lanes = self._compact(lanes, live)
         if live:
             none = np.zeros((len(self.scheduled), 0))
             self._advance(lanes, step, loop.INTERRUPTED, none)
@@ -315,7 +315,7 @@ class _Driver:
         self._call(loop.load, source, index, lanes)
         return lanes
 
-    def _compact(self, lanes: Lanes, live: int, size: int) -> Lanes:
+    def _compact(self, lanes: Lanes, live: int) -> Lanes:
         """Pack the running lanes into as few tiles as hold them."""
         running = np.flatnonzero(lanes.book[:, loop.ALIVE].ravel())
         index, alive = self._tiled(running)
@@ -327,8 +327,8 @@ class _Driver:
             self._call(loop.pack, source, index, target)
             packed.append(target.view(array.dtype))
         packed.append(self._work(*index.shape))
-        tiles, width = index.shape
-        packed.append(_realigned(np.zeros((tiles, size, width), dtype=np.int64)))
+        (tiles, width), room = index.shape, lanes.batch.shape[1]
+        packed.append(_realigned(np.zeros((tiles, room, width), dtype=np.int64)))
         compacted = Lanes(*packed)
         compacted.book[:, loop.ALIVE] = alive
         _marked(compacted.hyper)

@@ -15,7 +15,7 @@ from fastdescent.landscapes._base import CriticalPoint, Landscape
 from fastdescent.landscapes._critical import points
 from fastdescent.lanemath import fma, sincos
 from fastdescent.parts import FloatArray, option
-from fastdescent.streams import INITIALIZATION, normals
+from fastdescent.streams import orthonormal
 
 __all__ = ["Quadratic"]
 
@@ -44,27 +44,11 @@ def _is_rotation(value: Any, dim: int) -> bool:
 def _axes(dim: int, rotation: Any) -> FloatArray:
     """Return the axes as columns."""
     if isinstance(rotation, int):
-        return _random_axes(dim, rotation)
+        return orthonormal(rotation, dim).T
     if isinstance(rotation, float):
         s, c = sincos(rotation)
         return np.array([[c, -s], [s, c]])
     return np.array(rotation, dtype=float)
-
-
-def _random_axes(dim: int, seed: int) -> FloatArray:
-    """Orthogonalise normal vectors (Gram and Schmidt, twice).
-
-    Products are summed exactly, not by a library whose order of summation depends on the
-    processor: the same seed gives the same landscape everywhere.
-    """
-    vectors = normals(seed, INITIALIZATION, np.arange(dim), dim)
-    axes = np.zeros((dim, dim))
-    for k in range(dim):
-        v = vectors[k]
-        for j in [*range(k), *range(k)]:
-            v -= math.fsum(axes[j] * v) * axes[j]
-        axes[k] = v / math.sqrt(math.fsum(v * v))
-    return axes.T
 
 
 @functools.lru_cache(maxsize=32, typed=True)
