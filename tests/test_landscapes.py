@@ -30,7 +30,7 @@ from landscape_cases import (
 from fastdescent import landscapes
 from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError, UnknownNameError
-from fastdescent.streams import INITIALIZATION, normals
+from fastdescent.streams import INITIALIZATION, normals, orthonormal
 
 EPSILON = np.finfo(float).eps
 CASES = cases()
@@ -503,7 +503,7 @@ def test_random_rotations_are_uniform():
     # d = 4 give 0.125 with a standard error of 0.0016 (sd of q^4 is 0.115 in 4800 entries,
     # entries of one matrix being negatively correlated): 5 of them.
     seeds = 300 if JIT else 10
-    axes = [landscapes.quadratic._random_axes(4, seed) for seed in range(seeds)]
+    axes = [orthonormal(seed, 4).T for seed in range(seeds)]
     error = 0.0083 * np.sqrt(300 / seeds)
     assert np.mean(np.power(axes, 4)) == pytest.approx(3 / 24, abs=error)
     for q in axes[:10]:
@@ -512,7 +512,7 @@ def test_random_rotations_are_uniform():
 
 def test_random_rotations_come_from_the_projects_own_streams():
     # The first axis is the first normal vector, made a unit vector.
-    q = landscapes.quadratic._random_axes(3, 7)
+    q = orthonormal(7, 3).T
     first = normals(7, INITIALIZATION, [0], 3)[0]
     np.testing.assert_allclose(q[:, 0], first / np.linalg.norm(first), rtol=1e-14)
     with pytest.raises(InvalidValueError, match=r"Quadratic\.rotation"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastdescent.contracts import Row, lane_function
 from fastdescent.lanemath import exp, log, sigmoid, tanh
 from fastdescent.models._affine import UNIT
-from fastdescent.simd import WIDTH, part
+from fastdescent.simd import part
 
 __all__ = ["ACTIVATIONS", "LOSSES", "activate", "cross_entropy", "squared_error"]
 
@@ -75,29 +75,18 @@ def activate(space: Row, at: int, slope: int, count: int, kind: int, scale: floa
 
 @lane_function
 def squared_error(
-    space: Row,
-    output: int,
-    target: int,
-    outputs: int,
-    mass: int,
-    cost: int,
-    delta: int,
-    samples: int,
+    space: Row, output: int, target: int, outputs: int, mass: int, cost: int, delta: int
 ) -> None:
-    """Add ``mass |y - t|^2`` to the cost; write its derivative by y to `delta`.
-
-    For the first `samples` of a block.
-    """
-    count = samples * WIDTH
-    weight, total = part(space, mass, count), part(space, cost, count)
+    """Add ``mass |y - t|^2`` to the cost; write its derivative by y to `delta`."""
+    weight, total = part(space, mass, UNIT), part(space, cost, UNIT)
     for j in range(outputs):
-        y, t = part(space, output + j * UNIT, count), part(space, target + j * UNIT, count)
-        d = part(space, delta + j * UNIT, count)
-        for e in range(count):
+        y, t = part(space, output + j * UNIT, UNIT), part(space, target + j * UNIT, UNIT)
+        d = part(space, delta + j * UNIT, UNIT)
+        for e in range(UNIT):
             d[e] = y[e] - t[e]
-        for e in range(count):
+        for e in range(UNIT):
             total[e] += weight[e] * (d[e] * d[e])
-        for e in range(count):
+        for e in range(UNIT):
             d[e] *= 2.0 * weight[e]
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from fastdescent.contracts import Indices, Row, Rows, kernel, lane_function
 from fastdescent.errors import InvalidValueError
-from fastdescent.models._activations import squared_error
 from fastdescent.models._affine import (
     BLOCK,
     UNIT,
@@ -42,8 +41,25 @@ _MOST_CONDITION = 100.0
 
 
 @lane_function
+def _squared_error(space: Row, answer: int, count: int) -> None:
+    """Add the samples' squared errors to the cost, and find its derivative by the output.
+
+    `count` numbers of a unit, so that many samples, are looked at.  Calling the networks'
+    `squared_error`, which goes over several outputs, makes the kernel 30 % slower.
+    """
+    weight, cost = part(space, _MASS, count), part(space, _COST, count)
+    y, t, d = part(space, _OUTPUT, count), part(space, answer, count), part(space, _DELTA, count)
+    for e in range(count):
+        d[e] = y[e] - t[e]
+    for e in range(count):
+        cost[e] += weight[e] * (d[e] * d[e])
+    for e in range(count):
+        d[e] *= 2.0 * weight[e]
+
+
+@lane_function
 def _huber_error(space: Row, answer: int, samples: int, limit: Row) -> None:
-    """Like `squared_error` for Huber's loss, whose limit each lane has."""
+    """Likewise for Huber's loss, whose limit each lane has."""
     weight, cost = part(space, _MASS, UNIT), part(space, _COST, UNIT)
     y, t, d = part(space, _OUTPUT, UNIT), part(space, answer, UNIT), part(space, _DELTA, UNIT)
     for s in range(samples):
@@ -63,7 +79,7 @@ def _error(loss: float, space: Row, answer: int, samples: int, params: Rows, lan
     if loss == HUBER:
         _huber_error(space, answer, samples, part(flat(params), lane, WIDTH))
     else:
-        squared_error(space, _OUTPUT, answer, 1, _MASS, _COST, _DELTA, samples)
+        _squared_error(space, answer, samples * WIDTH)
 
 
 @lane_function

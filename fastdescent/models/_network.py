@@ -116,7 +116,7 @@ def value_and_gradient(
             delta = output + 2 * outputs * UNIT
             answer = inputs + int(about[INPUTS]) * UNIT
             if about[LOSS] == 0.0:
-                squared_error(space, output, answer, outputs, _MASS, _COST, delta, BLOCK)
+                squared_error(space, output, answer, outputs, _MASS, _COST, delta)
             else:
                 cross_entropy(space, output, answer, outputs, _MASS, _COST, delta)
             _backward(t, g, about, lanes, lane, space, inputs, output)
