@@ -551,7 +551,7 @@ class LinearWarmup(Schedule):
 
     steps: int = option(integer=Range(1))
     start: float = option(default=0.0, number=_NOT_NEGATIVE)
-    then: Schedule | None = option(default=None)
+    then: Schedule | None = option(default=None, part="schedule")
 
     def __post_init__(self) -> None:
         super().__post_init__()
