@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import time
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,22 +27,24 @@ from numpy.typing import NDArray
 
 import fastdescent as fd
 from fastdescent.parts import FloatArray, IntArray
-from fastdescent.streams import normals
 
-INPUTS = HIDDEN = 16
-POINTS = INPUTS * HIDDEN + HIDDEN  # as many as parameters
+#: The study that says which networks, on which data, for how many steps.
+STUDY = Path(__file__).parent / "studies" / "trainability.toml"
 WINDOW = (-3.0, 6.0, -3.0, 6.0)
 CAP = 1e6
 LAST = 20
 EVERY = 10
 
-#: Condition -> number of data points, activation, words for the title.
-CONDITIONS: dict[str, tuple[int, str, str]] = {
-    "one_point": (1, "tanh", "tanh, one data point"),
-    "full_batch": (POINTS, "tanh", f"tanh, full batch of {POINTS} points"),
-    "relu": (POINTS, "relu", f"ReLU, full batch of {POINTS} points"),
-    "identity": (INPUTS, "identity", f"linear, full batch of {INPUTS} points"),
-}
+
+@cache
+def study() -> fd.Study:
+    """Return the study; its landscapes are the conditions."""
+    return fd.Study.from_toml(STUDY)
+
+
+def conditions() -> list[str]:
+    """Return the names of the networks that can be trained."""
+    return list(study().landscapes)
 
 
 class Window(NamedTuple):
@@ -75,30 +78,28 @@ class Frame:
         return found.dimension, found.standard_error
 
 
-def network(condition: str, seed: int = 0) -> tuple[fd.models.MLP, FloatArray]:
-    """Return the network of a condition on its data, and its first parameters, (1, 272).
-
-    Weights, inputs and targets are standard normal numbers from the seed.
-    """
-    count, activation, _ = CONDITIONS[condition]
-    drawn = normals(seed, 0, np.arange(count), INPUTS + 1, step=1)
-    net = fd.models.MLP(
-        fd.data.Dataset(drawn[:, :INPUTS], drawn[:, INPUTS]),
-        widths=[HIDDEN],
-        activation=activation,
-        bias=False,
-        scales=[np.sqrt(2.0 / INPUTS), 1.0 / HIDDEN],
-        initialization="standard_normal",
-    )
-    return net, net.initial_points(seed, 1)
+def network(condition: str, seed: int | None = None) -> tuple[fd.models.MLP, FloatArray]:
+    """Return the network of a condition on its data, and its first parameters, (1, 272)."""
+    seed = study().seed if seed is None else seed
+    net = study().landscapes[condition].for_study(seed)
+    return net, study().starts.points(net, seed)
 
 
-def problem(condition: str, seed: int = 0) -> tuple[Any, FloatArray]:
+def problem(condition: str, seed: int | None = None) -> tuple[Any, FloatArray]:
     """Return model and start of a condition; on one point the network's small equivalent."""
     net, start = network(condition, seed)
-    if condition == "one_point":
+    if len(net.samples.x) == 1:
         return fd.models.OnePointMLP.of(net), fd.models.OnePointMLP.reduced(net, start)
     return net, start
+
+
+def in_words(condition: str) -> str:
+    """Return what a picture's title says of a condition."""
+    net, _ = network(condition)
+    kind = {"relu": "ReLU", "identity": "linear"}.get(net.activation, net.activation)
+    return f"{kind}, " + (
+        "one data point" if len(net.samples.x) == 1 else f"full batch of {len(net.samples.x)} points"
+    )
 
 
 def rates(low: float, high: float, size: int) -> FloatArray:
@@ -136,15 +137,17 @@ def compute(
     condition: str,
     size: int,
     window: Window,
-    steps: int = 500,
-    seed: int = 0,
+    steps: int | None = None,
+    seed: int | None = None,
     threads: int | None = None,
     every: int = EVERY,
     band: int = 2**15,
 ) -> Frame:
     """Train all cells of an image, some rows at a time so that their losses fit into memory."""
+    steps = study().steps if steps is None else steps
     at = recorded(steps, every)
     model, start = problem(condition, seed)
+    (rule,) = study().optimizers.values()
     across = rates(window.left, window.right, size)
     up = rates(window.bottom, window.top, size)
     converged, measure = np.empty((size, size), dtype=bool), np.empty((size, size))
@@ -154,7 +157,7 @@ def compute(
         rows = slice(row, min(row + height, size))
         ds = fd.simulate(
             model,
-            fd.optimizers.GradientDescent(learning_rate=1.0),
+            rule,
             starts=start,
             steps=steps,
             transforms=[fd.transforms.BlockRates.of(model, [across, up[rows]])],
@@ -238,7 +241,7 @@ def draw(frames: list[Frame], condition: str, image: Path) -> None:
         ax.yaxis.set_label_coords(-0.115, 0.5)
         size, steps = len(frames[0].converged), frames[0].steps
         ax.set_title(
-            f"{CONDITIONS[condition][2]}: {size} x {size} trainings of {steps} steps", fontsize=9
+            f"{in_words(condition)}: {size} x {size} trainings of {steps} steps", fontsize=9
         )
         for name, bottom in (("diverged", 2.82), ("converged", 0.47)):
             bar(axes(5.22, below + bottom, 0.14, 1.7), name)
@@ -410,9 +413,9 @@ def summarise(frames: list[Frame]) -> str:
 def main(arguments: list[str] | None = None) -> None:
     """Compute, save and draw, or draw what was saved."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("condition", choices=list(CONDITIONS))
+    parser.add_argument("condition", choices=conditions())
     parser.add_argument("--size", type=int, default=1024, help="cells along each side")
-    parser.add_argument("--steps", type=int, default=500, help="updates per training")
+    parser.add_argument("--steps", type=int, help="updates per training; those of the study")
     parser.add_argument(
         "--window",
         type=float,
@@ -429,7 +432,7 @@ def main(arguments: list[str] | None = None) -> None:
         default=EVERY,
         help="colours from the loss of every so many steps; outcomes always see the last 20",
     )
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="other weights and data than the study's")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--out", type=Path, default=Path("results/trainability"))
     parser.add_argument("--image", type=Path, help="where the picture goes, if not to --out")
