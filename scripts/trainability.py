@@ -78,16 +78,23 @@ class Frame:
         return found.dimension, found.standard_error
 
 
-def network(condition: str, seed: int | None = None) -> tuple[fd.models.MLP, FloatArray]:
+def network(
+    condition: str, seed: int | None = None, data_seed: int | None = None
+) -> tuple[fd.models.MLP, FloatArray]:
     """Return the network of a condition on its data, and its first parameters, (1, 272)."""
     seed = study().seed if seed is None else seed
-    net = study().landscapes[condition].for_study(seed)
+    net = study().landscapes[condition]
+    if data_seed is not None:
+        net = net.at(data=net.data.at(seed=data_seed))
+    net = net.for_study(seed)
     return net, study().starts.points(net, seed)
 
 
-def problem(condition: str, seed: int | None = None) -> tuple[Any, FloatArray]:
+def problem(
+    condition: str, seed: int | None = None, data_seed: int | None = None
+) -> tuple[Any, FloatArray]:
     """Return model and start of a condition; on one point the network's small equivalent."""
-    net, start = network(condition, seed)
+    net, start = network(condition, seed, data_seed)
     if len(net.samples.x) == 1:
         return fd.models.OnePointMLP.of(net), fd.models.OnePointMLP.reduced(net, start)
     return net, start
@@ -98,7 +105,9 @@ def in_words(condition: str) -> str:
     net, _ = network(condition)
     kind = {"relu": "ReLU", "identity": "linear"}.get(net.activation, net.activation)
     return f"{kind}, " + (
-        "one data point" if len(net.samples.x) == 1 else f"full batch of {len(net.samples.x)} points"
+        "one data point"
+        if len(net.samples.x) == 1
+        else f"full batch of {len(net.samples.x)} points"
     )
 
 
@@ -129,7 +138,8 @@ def judged(losses: FloatArray, at: IntArray) -> tuple[NDArray[np.bool_], FloatAr
     share = np.diff(at, append=at[-1] + 1) / (at[-1] + 1.0)
     measure = np.empty(len(losses))
     measure[converged] = (relative[converged] * share).sum(axis=1)
-    measure[~converged] = (share / relative[~converged]).sum(axis=1)
+    with np.errstate(divide="ignore"):  # a loss may be 0 on its way
+        measure[~converged] = (share / relative[~converged]).sum(axis=1)
     return converged, measure
 
 
@@ -139,6 +149,7 @@ def compute(
     window: Window,
     steps: int | None = None,
     seed: int | None = None,
+    data_seed: int | None = None,
     threads: int | None = None,
     every: int = EVERY,
     band: int = 2**15,
@@ -146,7 +157,7 @@ def compute(
     """Train all cells of an image, some rows at a time so that their losses fit into memory."""
     steps = study().steps if steps is None else steps
     at = recorded(steps, every)
-    model, start = problem(condition, seed)
+    model, start = problem(condition, seed, data_seed)
     (rule,) = study().optimizers.values()
     across = rates(window.left, window.right, size)
     up = rates(window.bottom, window.top, size)
@@ -432,7 +443,10 @@ def main(arguments: list[str] | None = None) -> None:
         default=EVERY,
         help="colours from the loss of every so many steps; outcomes always see the last 20",
     )
-    parser.add_argument("--seed", type=int, help="other weights and data than the study's")
+    parser.add_argument(
+        "--seed", type=int, help="of the weights, and of the data where they have none of their own"
+    )
+    parser.add_argument("--data-seed", type=int, help="of the data")
     parser.add_argument("--threads", type=int, default=None)
     parser.add_argument("--out", type=Path, default=Path("results/trainability"))
     parser.add_argument("--image", type=Path, help="where the picture goes, if not to --out")
@@ -452,7 +466,16 @@ def main(arguments: list[str] | None = None) -> None:
             if frames:
                 window = part_with_most_structure(frames[-1], given.factor)
             frames.append(
-                compute(given.condition, given.size, window, given.steps, given.seed, given.threads)
+                compute(
+                    given.condition,
+                    given.size,
+                    window,
+                    steps=given.steps,
+                    seed=given.seed,
+                    data_seed=given.data_seed,
+                    threads=given.threads,
+                    every=given.every,
+                )
             )
             print(report(frames[-1]), flush=True)
             write(frames, data)

@@ -218,14 +218,48 @@ def test_momentum_has_the_same_equivalent(study):
 
 
 def test_data_weights_and_conditions(study):
-    for condition, (count, activation, _) in study.CONDITIONS.items():
+    expected = {
+        "one_point": (1, "tanh", "tanh, one data point"),
+        "full_batch": (272, "tanh", "tanh, full batch of 272 points"),
+        "relu": (272, "relu", "ReLU, full batch of 272 points"),
+        "identity": (16, "identity", "linear, full batch of 16 points"),
+    }
+    assert study.conditions() == list(expected)
+    for condition, (count, activation, words) in expected.items():
         net, start = study.network(condition)
         assert net.samples.x.shape == (count, 16)
         assert (net.dim, net.activation, start.shape) == (272, activation, (1, 272))
+        assert study.in_words(condition) == words
     data = study.network("full_batch")[0].samples
     assert abs(data.x.var() - 1.0) < 0.1  # five standard errors of 4352 numbers
-    assert np.array_equal(data.x[:1], study.network("one_point")[0].samples.x)
+    assert abs(data.y.var() - 1.0) < 0.4  # the same of 272
+    assert abs(data.x.T @ data.y).max() / 272 < 0.3  # targets know nothing of inputs: five again
+    first = study.network("one_point", data_seed=0)[0].samples
+    assert np.array_equal(data.x[:1], first.x)
+    assert not np.array_equal(study.network("one_point")[0].samples.x, first.x)
     assert not np.array_equal(study.network("one_point", 1)[1], study.network("one_point")[1])
+
+
+def test_the_study_itself_trains_the_networks(study):
+    """Of its coarse image, a corner of 2 x 2 cells: what the script computes there."""
+    steps = 500 if JIT else 21
+    text = study.STUDY.read_text(encoding="utf-8").replace("6.0, 64]", "-2.0, 2]")
+    text = text.replace("steps = 500", f"steps = {steps}")
+    one = next(iter(fd.Study.from_toml(text).pairs()))
+    assert one.landscape_label == "one_point"
+    ds = one.simulate()
+    assert dict(ds.loss.sizes) == {"rate_1": 2, "rate_2": 2, "start": 1}
+    model, start = study.problem("one_point")
+    rates = [[1e-3, 1e-2], [1e-3, 1e-2]]
+    small = fd.simulate(
+        model,
+        one.optimizer,
+        starts=start,
+        steps=steps,
+        transforms=[fd.transforms.BlockRates.of(model, rates)],
+    )
+    # 500 steps far from any edge add up 500 roundings.
+    np.testing.assert_allclose(ds.loss, small.loss, rtol=1e-11)
 
 
 def test_rates_are_those_of_the_middle_of_each_cell(study):
