@@ -32,7 +32,7 @@ from fastdescent.symbolic import landscape
 from fastdescent.version import __version__
 
 if TYPE_CHECKING:
-    from fastdescent import plot, statistics
+    from fastdescent import geometry, plot, statistics
     from fastdescent.checking import check_landscape
     from fastdescent.storage import load, save
     from fastdescent.studies import Study
@@ -49,6 +49,7 @@ __all__ = [
     "check_landscape",
     "compile_all",
     "data",
+    "geometry",
     "kernel",
     "landscape",
     "landscapes",
@@ -73,6 +74,7 @@ __all__ = [
 # Imported when first asked for: matplotlib, xarray and SciPy take longer to import than
 # everything else together.
 _LAZY = {
+    "geometry": ("fastdescent.geometry", None),
     "plot": ("fastdescent.plot", None),
     "statistics": ("fastdescent.statistics", None),
     "check_landscape": ("fastdescent.checking", "check_landscape"),

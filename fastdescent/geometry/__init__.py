@@ -1,0 +1,1 @@
+"""The landscape itself: curvature, critical points, regions and basins of attraction."""

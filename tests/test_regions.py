@@ -1,0 +1,476 @@
+"""Points and regions: known places, closed forms, margins, and what no label may depend on."""
+
+from __future__ import annotations
+
+import dataclasses
+import doctest
+import importlib
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import fastdescent as fd
+from fastdescent.contracts import JIT
+from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.points import KINDS, classify_points
+from fastdescent.geometry.regions import (
+    REGIONS,
+    Thresholds,
+    classify_regions,
+    region_fractions,
+)
+from fastdescent.geometry.scales import Scales, scales
+
+UNIT = Scales(length=1.0, loss=1.0)
+COUNT = 4000 if JIT else 60
+
+
+@pytest.mark.parametrize("name", ["points", "regions", "scales"])
+def test_documentation(name):
+    module = importlib.import_module(f"fastdescent.geometry.{name}")
+    found = doctest.testmod(module, optionflags=doctest.ELLIPSIS)
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def label(landscape, point, thresholds=None, scale=UNIT):
+    return classify_regions(landscape, point, thresholds, scale=scale).region.item()
+
+
+def quadratic(*eigenvalues):
+    """f = sum of c_i x_i^2 / 2, so that the eigenvalues are those given."""
+    terms = " + ".join(f"{0.5 * c!r} * x[{i}]**2" for i, c in enumerate(eigenvalues))
+    return fd.landscape(terms, dim=len(eigenvalues), domain=(-0.5, 0.5))
+
+
+# Scales.
+
+
+def test_the_scales_of_a_square_bowl_are_those_of_its_distribution():
+    """x^2 on [-1, 1] has the median 1/4; that of 4096 points has the standard error 0.0078.
+
+    The density of x^2 at its median is 1, so the error is 1 / (2 sqrt(4096)); 4.5 of it.
+    """
+    bowl = fd.landscape("x**2", domain=(-1.0, 1.0))
+    found = scales(bowl)
+    assert found.length == 2.0
+    assert abs(found.loss - 0.25) < 4.5 * 0.0079
+    assert found.gradient == found.loss / 2.0
+    assert found.curvature == found.loss / 4.0
+    assert scales(bowl, (-2.0, 2.0)).length == 4.0
+
+
+def test_the_length_is_the_root_mean_square_of_the_sides():
+    flat = fd.landscape("x + 0*y", dim=2, domain=[(0.0, 3.0), (0.0, 4.0)])
+    assert scales(flat).length == np.sqrt(12.5)
+
+
+def test_known_minima_inside_the_box_count():
+    needle = fd.landscapes.Easom()
+    assert scales(needle).loss == pytest.approx(1.0, abs=1e-6)
+    assert scales(needle, (-90.0, -80.0)).loss < 1e-6  # and those outside do not
+
+
+def test_a_constant_loss_has_no_height_and_is_flat():
+    constant = fd.landscape("0*x + 0*y + 3", dim=2)
+    assert scales(constant).loss == 0.0
+    assert label(constant, [1.0, 1.0], scale=None) == "flat"
+
+
+@pytest.mark.parametrize(
+    "box", [(1.0, 1.0), (2.0, 1.0), (0.0, np.inf), [[0.0, 1.0]] * 3, "box", (0.0, np.nan)]
+)
+def test_a_box_is_checked(box):
+    with pytest.raises(InvalidValueError, match=r"^box: got .* lower < upper"):
+        scales(fd.landscapes.Himmelblau(), box)
+
+
+def test_scales_need_a_finite_loss_and_are_checked():
+    with pytest.raises(InvalidValueError, match="finite somewhere"):
+        scales(fd.landscape("log(x)", domain=(-2.0, -1.0)))
+    with pytest.raises(InvalidValueError, match="count"):
+        scales(fd.landscapes.Himmelblau(), count=1)
+    for bad in ({"length": 0.0, "loss": 1.0}, {"length": 1.0, "loss": np.nan}):
+        with pytest.raises(InvalidValueError, match="Scales"):
+            Scales(**bad)
+
+
+# Points.
+
+
+@pytest.mark.parametrize("name", fd.landscapes.names())
+def test_the_known_critical_points_of_the_catalogue(name):
+    landscape = fd.landscapes.get(name)()
+    known = landscape.critical_points()[:200]
+    if not known:
+        pytest.skip("none known")
+    ds = classify_points(landscape, np.array([point.position for point in known]))
+    assert ds.kind.values.tolist() == [point.kind for point in known]
+    assert float(ds.margin.min()) > 3.0
+    lowest = ds.value <= landscape.minimum + 1e-9 if landscape.minimum is not None else False
+    expected = (ds.kind == "minimum") & lowest
+    assert np.array_equal(ds.scope == "global", expected)
+    assert set(ds.kind.values) <= set(KINDS)
+
+
+def test_himmelblau_as_published():
+    """Validation, section 5: printed with eight digits."""
+    published = {
+        (3.0, 2.0): ("minimum", 0, 0.0, (25.715729, 82.284271)),
+        (-2.80511809, 3.13131252): ("minimum", 0, 0.0, (64.840373, 80.550072)),
+        (0.08667750, 2.88425470): ("saddle", 1, 67.71915009, None),
+        (-3.07302575, -0.08135304): ("saddle", 1, 104.0151629, None),
+        (-0.27084459, -0.92303856): ("maximum", 2, 181.61652152, None),
+        (0.0, 0.0): ("regular", -1, 170.0, None),
+    }
+    ds = classify_points(fd.landscapes.Himmelblau(), list(published))
+    for i, (kind, index, value, eigenvalues) in enumerate(published.values()):
+        at = ds.isel(point=i)
+        assert (at.kind.item(), at["index"].item()) == (kind, index)
+        assert at.value.item() == pytest.approx(value, rel=1e-8, abs=1e-12)
+        if eigenvalues:
+            np.testing.assert_allclose(at.eigenvalues, eigenvalues, rtol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("formula", "kind", "index"),
+    [
+        ("x**3 - 3*x*y**2", "degenerate", 0),
+        ("x**4 + y**4", "degenerate", 0),
+        ("x**4 - y**4", "degenerate", 0),
+        ("-x**4 - y**4", "degenerate", 0),
+        ("x**2 + y**4", "degenerate", 0),
+        ("-x**2 + y**4", "degenerate", 1),
+        ("x**2 - y**2 + 0*x", "saddle", 1),
+        ("x**2 + 1e-10*y**2", "minimum", 0),
+    ],
+)
+def test_curvature_says_only_what_it_knows(formula, kind, index):
+    ds = classify_points(fd.landscape(formula, domain=(-2.0, 2.0)), [0.0, 0.0])
+    assert (ds.kind.item(), ds["index"].item()) == (kind, index)
+
+
+def test_two_signs_make_a_saddle_whatever_the_others_are():
+    ds = classify_points(fd.landscape("x[0]**2 - x[1]**2 + x[2]**4", dim=3), [0.0, 0.0, 0.0])
+    assert (ds.kind.item(), ds["index"].item()) == ("saddle", 1)
+
+
+@pytest.mark.parametrize("distance", [1e-4, 1e-6, 1e-9])
+def test_curvature_next_to_a_degenerate_point_is_not_its_own(distance):
+    """The Hessian there has two signs, or one; a Newton step halves it."""
+    for formula in ("x**3 - 3*x*y**2", "x**4 + y**4"):
+        steep = fd.landscape(formula, domain=(-2.0, 2.0))
+        ds = classify_points(steep, [distance, 0.7 * distance], gradient=1e-5)
+        assert ds.kind.item() == "degenerate"
+
+
+@pytest.mark.parametrize("shift", [1e-9, 1e-7])
+def test_next_to_a_minimum_is_as_good_as_there(shift):
+    ds = classify_points(fd.landscapes.Himmelblau(), [3.0 + shift, 2.0 - shift])
+    assert ds.kind.item() == "minimum"
+
+
+def test_scope_is_what_is_known():
+    two_wells = fd.landscapes.DoubleWell()
+    ds = classify_points(two_wells, [[p.position[0]] for p in two_wells.critical_points()])
+    assert sorted(ds.scope.values[ds.kind == "minimum"]) in (["global", "local"], ["global"] * 2)
+    assert "known minimum" in ds.scope_from
+    unknown = fd.landscape("x**4 - 3*x**2 + x")
+    roots = np.sort(np.roots([4.0, 0.0, -6.0, 1.0]).real)
+    found = classify_points(unknown, roots[:, None])
+    assert found.kind.values.tolist() == ["minimum", "maximum", "minimum"]
+    assert found.scope.values.tolist() == ["unknown", "unknown", "local"]
+    assert "lowest" in found.scope_from
+    higher = classify_points(unknown, np.append(roots, 3.0)[:, None])
+    assert higher.scope.values.tolist() == ["unknown", "local", "local", "unknown"]
+
+
+def test_points_that_are_not_finite_are_regular():
+    ds = classify_points(fd.landscapes.Himmelblau(), [[np.nan, 0.0], [np.inf, 1.0], [3.0, 2.0]])
+    assert ds.kind.values.tolist() == ["regular", "regular", "minimum"]
+    assert ds["index"].values.tolist() == [-1, -1, 0]
+
+
+@pytest.mark.parametrize("bad", [{"gradient": 0.0}, {"curvature": -1.0}, {"gradient": np.nan}])
+def test_thresholds_of_points_are_checked(bad):
+    with pytest.raises(InvalidValueError, match="finite number > 0"):
+        classify_points(fd.landscapes.Himmelblau(), [0.0, 0.0], **bad)
+
+
+def test_points_of_another_dimension_are_refused():
+    for classify in (classify_points, classify_regions):
+        with pytest.raises(InvalidValueError, match="shape"):
+            classify(fd.landscapes.Himmelblau(), [[0.0, 0.0, 0.0]])
+
+
+# Regions: places whose answer is plain.
+
+
+@pytest.mark.parametrize(
+    ("tenths", "expected"),
+    [
+        ((1.0, 1.0), "valley"),
+        ((1.0, 9.9), "valley"),
+        ((1.0, 10.0), "ravine"),
+        ((1.0, 1e6), "ravine"),
+        ((0.0, 1.0), "ravine"),
+        ((-0.9e-3, 1.0), "ravine"),
+        ((-1.1e-3, 1.0), "indefinite"),
+        ((-1.0, 0.9e-3), "concave"),
+        ((-1.0, 1.1e-3), "indefinite"),
+        ((-1.0, -5.0), "concave"),
+        ((1.0, 1.0, -0.5), "indefinite"),
+        ((1.0, 3.0, 5.0, 11.0), "ravine"),
+        ((0.01, 0.01), "flat"),
+    ],
+)
+def test_quadratics_are_what_their_eigenvalues_say(tenths, expected):
+    eigenvalues = 10.0 * np.array(tenths)
+    assert label(quadratic(*eigenvalues.tolist()), np.zeros(len(tenths))) == expected
+
+
+def test_a_flat_place_has_neither_gradient_nor_curvature():
+    """Within a radius of 0.1: g 0.1 + c 0.01 / 2 is one percent."""
+    assert label(fd.landscape("0.099*x + 0*y", dim=2), [0.0, 0.0]) == "flat"
+    assert label(fd.landscape("0.101*x + 0*y", dim=2), [0.0, 0.0]) == "indefinite"  # a plane
+    assert label(fd.landscape("0.99*x**2 + 0*y", dim=2), [0.0, 0.0]) == "flat"
+    assert label(fd.landscape("1.01*x**2 + 0*y", dim=2), [0.0, 0.0]) == "ravine"
+    ds = classify_regions(fd.landscape("0.03*x + x**2", domain=(-1.0, 1.0)), [0.5], scale=UNIT)
+    assert ds.flatness.item() == pytest.approx(1.03 * 0.1 + 2.0 * 0.005, rel=1e-12)
+
+
+def test_a_power_has_a_flat_floor_of_known_width():
+    """x^4: 4 x^3 r + 6 x^2 r^2 = 0.01 at r = 0.1 has the root x = 0.2148."""
+    root = float(max(np.roots([0.4, 0.06, 0.0, -0.01]).real))
+    quartic = fd.landscape("x**4", domain=(-0.5, 0.5))
+    assert label(quartic, [root - 1e-6]) == "flat"
+    assert label(quartic, [root + 1e-6]) == "valley"
+
+
+def test_where_nothing_is_finite_there_is_no_region():
+    ds = classify_regions(fd.landscapes.Himmelblau(), [[np.nan, 0.0], [1e200, 0.0], [3.0, 2.0]])
+    assert ds.region.values.tolist() == ["", "", "valley"]
+    assert np.isnan(ds.margin.values[:2]).all()
+
+
+def test_the_notes_homework():
+    """Rosenbrock is a canal on its floor round the bend and a ravine on its straight limbs."""
+    banana = fd.landscapes.Rosenbrock(dim=2)
+    x = np.array([0.0, 0.5, -0.5, 1.0, 1.6, -1.6])
+    ds = classify_regions(banana, np.stack([x, x * x], axis=1))
+    assert ds.region.values.tolist() == ["canal"] * 4 + ["ravine"] * 2
+    assert label(fd.landscapes.Himmelblau(), [3.0, 2.0], scale=None) == "valley"
+    assert label(fd.landscapes.Himmelblau(), [-0.27, -0.92], scale=None) == "concave"
+    assert label(fd.landscapes.Ravine(), [1.0, 1.0], scale=None) == "ravine"
+    assert label(fd.landscapes.Easom(), [0.0, 0.0], scale=None) == "flat"
+    assert label(fd.landscapes.Saddle(), [0.3, 0.0], scale=None) == "indefinite"
+
+
+# The turn of a floor.
+
+
+def test_rosenbrock_turns_as_its_closed_form_says():
+    """At (x, x^2) the Hessian is [[2 + 800 x^2, -400 x], [-400 x, 200]].
+
+    Its derivatives by x and y are [[2400 x, -400], [-400, 0]] and [[-400, 0], [0, 0]].
+    """
+    x = np.linspace(-1.2, 1.2, 13)
+    ds = classify_regions(fd.landscapes.Rosenbrock(dim=2), np.stack([x, x * x], axis=1), scale=UNIT)
+    for at, turn in zip(x, ds.turn.values, strict=True):
+        hess = np.array([[2.0 + 800.0 * at**2, -400.0 * at], [-400.0 * at, 200.0]])
+        low, high = np.linalg.eigvalsh(hess)
+        soft, steep = np.linalg.eigh(hess)[1].T
+        by_x = np.array([[2400.0 * at, -400.0], [-400.0, 0.0]])
+        by_y = np.array([[-400.0, 0.0], [0.0, 0.0]])
+        rate = abs(steep @ (soft[0] * by_x + soft[1] * by_y) @ soft) / (high - low)
+        reach = min(1.0, np.sqrt(2.0 / max(low, 1e-3 * high)))
+        # Central differences at the third root of the round-off: about 1e-10 of the Hessian.
+        assert turn == pytest.approx(rate * reach, rel=1e-7, abs=1e-8)
+
+
+@pytest.mark.parametrize("radius", [0.5, 3.0, 10.0])
+def test_a_ring_turns_once_in_its_circumference(radius):
+    """f = k (r - R)^2 / 2: on the floor the flat direction is the tangent, which turns by 1/R."""
+    ring = fd.landscape(f"100*(sqrt(x**2 + y**2) - {radius})**2")
+    angle = np.linspace(0.1, 6.0, 7)
+    points = radius * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    ds = classify_regions(ring, points, scale=UNIT)
+    reach = min(1.0, np.sqrt(2.0 / (1e-3 * 200.0)))
+    np.testing.assert_allclose(ds.turn, reach / radius, rtol=1e-6)  # differences, as above
+    assert set(ds.region.values) == {"canal" if reach / radius >= 0.5 else "ravine"}
+
+
+def test_a_straight_ravine_does_not_turn():
+    ds = classify_regions(fd.landscapes.Ravine(), np.random.default_rng(0).normal(size=(20, 2)))
+    assert float(ds.turn.max()) < 1e-9
+
+
+# What labels may not depend on.
+
+LOSSES = {
+    "himmelblau": "(x**2 + y - 11)**2 + (x + y**2 - 7)**2",
+    "rosenbrock": "(1 - x)**2 + 100*(y - x**2)**2",
+    "waves": "sin(3*x) + cos(2*y) + 0.3*x*y",
+}
+
+
+def transformed(formula, angle, stretch, height):
+    """height f(R x / stretch): the loss turned, stretched and raised."""
+    inner = {
+        "himmelblau": lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2,
+        "rosenbrock": lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
+        "waves": lambda x, y: fd.math.sin(3 * x) + fd.math.cos(2 * y) + 0.3 * x * y,
+    }[formula]
+
+    def loss(x, c, s, w, h):
+        u, v = w * x[0], w * x[1]
+        return h * inner(c * u - s * v, s * u + c * v)
+
+    c, s = float(np.cos(angle)), float(np.sin(angle))
+    # Parameters, so that one kernel serves them all.
+    params = {"c": c, "s": s, "w": 1.0 / stretch, "h": height}
+    return fd.landscape(loss, dim=2, params=params), np.array([[c, -s], [s, c]])
+
+
+@settings(max_examples=15 if JIT else 4, deadline=None)
+@given(
+    formula=st.sampled_from(sorted(LOSSES)),
+    angle=st.sampled_from([0.0, 0.3, 1.0, 2.5]),
+    power=st.sampled_from([-3, 0, 4]),
+    height=st.sampled_from([1.0, 1e-6, 3.7e5]),
+    seed=st.integers(0, 100),
+)
+def test_labels_do_not_change_with_units_or_axes(formula, angle, power, height, seed):
+    """Nor do margins, but for round-off; points next to a threshold may fall either way."""
+    stretch = 2.0**power
+    plain = fd.landscape(LOSSES[formula])
+    other, turn = transformed(formula, angle, stretch, height)
+    points = np.random.default_rng(seed).uniform(-2.0, 2.0, size=(50, 2))
+    unit = scales(plain)
+    moved = Scales(unit.length * stretch, unit.loss * height)
+    one = classify_regions(plain, points, scale=unit)
+    two = classify_regions(other, stretch * (points @ turn), scale=moved)
+    clear = one.margin.values > 1e-6
+    assert clear.sum() > 40
+    assert np.array_equal(one.region.values[clear], two.region.values[clear])
+    # The turn comes from differences, with an error of some 1e-9 of a Hessian that is 1e3 itself.
+    np.testing.assert_allclose(one.margin, two.margin, rtol=1e-4, atol=1e-4)
+
+
+def test_kinds_do_not_change_with_units_or_axes():
+    plain = fd.landscapes.Himmelblau()
+    known = np.array([point.position for point in plain.critical_points()])
+    unit = scales(plain)
+    for angle, stretch, height in ((0.7, 1e3, 1e-9), (2.0, 1e-4, 1e12)):
+        other, turn = transformed("himmelblau", angle, stretch, height)
+        moved = Scales(unit.length * stretch, unit.loss * height)
+        one = classify_points(plain, known, scale=unit)
+        two = classify_points(other, stretch * (known @ turn), scale=moved)
+        assert one.kind.values.tolist() == two.kind.values.tolist()
+
+
+# Margins and fractions.
+
+
+@pytest.mark.parametrize("name", ["Himmelblau", "Rosenbrock", "Plateau", "WindingCanal"])
+def test_a_label_changes_just_beyond_its_margin_and_not_before(name):
+    """By moving each threshold that can be moved that far, up and down."""
+    landscape = fd.landscapes.get(name)()
+    points = fd.starts.Uniform(count=COUNT // 10).points(landscape, 1)
+    ds = classify_regions(landscape, points)
+    margin, before = ds.margin.values, ds.region.values
+    changed = np.zeros(len(points), dtype=bool)
+    for i in range(0, len(points), 4):
+        if not np.isfinite(margin[i]) or margin[i] > 1.5:
+            changed[i] = True  # a threshold cannot be moved by more here
+            continue
+        inside = [label_moved(landscape, points[i], by * 0.98 * margin[i]) for by in (-1, 1)]
+        assert set(np.concatenate(inside)) == {before[i]}
+        outside = [label_moved(landscape, points[i], by * 1.02 * margin[i]) for by in (-1, 1)]
+        changed[i] = (np.concatenate(outside) != before[i]).any()
+    assert changed[::4].all()
+
+
+def label_moved(landscape, point, decades):
+    """Labels with each of the thresholds moved alone."""
+    usual = Thresholds()
+    return [
+        label(landscape, point, usual_but(usual, name, 10.0**decades), scale=None)
+        for name in ("change", "negative", "ravine", "turn")
+        if name != "ravine" or usual.ravine * 10.0**decades > 1.0
+    ]
+
+
+def usual_but(usual, name, factor):
+    value = getattr(usual, name) * factor
+    if name == "negative":
+        value = min(value, 0.0999)
+    if name == "ravine":
+        value = min(value, 999.0)
+    return dataclasses.replace(usual, **{name: value})
+
+
+def test_fractions_are_those_of_the_labels_and_of_the_moved_thresholds():
+    landscape = fd.landscapes.Rosenbrock(dim=2)
+    points = fd.starts.Uniform(count=COUNT).points(landscape, 0)
+    ds = classify_regions(landscape, points)
+    found = region_fractions(ds, factor=2.0)
+    assert found.region.values.tolist() == list(REGIONS)
+    assert float(found.fraction.sum()) == pytest.approx(1.0, abs=1e-12)
+    labels = [ds.region.values]
+    for name in ("change", "negative", "ravine", "turn"):
+        for factor in (0.5, 2.0):
+            moved = dataclasses.replace(
+                Thresholds(), **{name: getattr(Thresholds(), name) * factor}
+            )
+            labels.append(classify_regions(landscape, points, moved).region.values)
+    for region in REGIONS:
+        shares = [float(np.mean(several == region)) for several in labels]
+        at = found.sel(region=region)
+        assert float(at.fraction) == shares[0]
+        # The floor's length follows `negative`, too; that moves a few points of a percent.
+        assert float(at.lowest) == pytest.approx(min(shares), abs=0.005)
+        assert float(at.highest) == pytest.approx(max(shares), abs=0.005)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    landscape = fd.landscapes.Himmelblau()
+    points = fd.starts.Uniform(count=50).points(landscape, 0)
+    whole = classify_regions(landscape, points)
+    module = importlib.import_module("fastdescent.geometry.regions")
+    monkeypatch.setattr(module, "_BLOCK", 7)
+    assert whole.identical(classify_regions(landscape, points))
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"radius": 0.0},
+        {"change": -1.0},
+        {"negative": 1.0},
+        {"ravine": 1.0},
+        {"turn": np.inf},
+        {"ravine": 100.0, "negative": 0.01},
+    ],
+)
+def test_thresholds_are_checked(bad):
+    with pytest.raises(InvalidValueError, match=r"^Thresholds"):
+        Thresholds(**bad)
+
+
+def test_fractions_need_points_and_a_factor():
+    ds = classify_regions(fd.landscapes.Himmelblau(), [0.0, 0.0])
+    for factor in (1.0, 5.0, np.nan):
+        with pytest.raises(InvalidValueError, match="factor"):
+            region_fractions(ds, factor=factor)
+    with pytest.raises(InvalidValueError, match="points"):
+        region_fractions(ds.isel(point=slice(0, 0)))
+
+
+def test_a_landscape_on_data_has_regions_too():
+    data = fd.data.GaussianLinear(3, condition_number=100.0, count=200)
+    model = fd.models.LinearRegression(data)
+    ds = classify_regions(model, np.zeros((2, model.dim)))
+    assert ds.region.values.tolist() == ["ravine"] * 2
