@@ -1,12 +1,12 @@
 """Estimates and their uncertainty, from results in memory.
 
-`wilson_interval` for a rate, `hitting_summary` for one result, `summary` and `format_table`
-for the table that compares rules; `box_counting_dimension` for the edge between
-regions of an image.
+`wilson_interval` for a rate, `mean_share_interval` for a mean of shares, `hitting_summary` for
+one result, `summary` and `format_table` for the table that compares rules;
+`box_counting_dimension` for the edge between regions of an image.
 """
 
 from fastdescent.statistics.box_counting import BoxCounting, box_counting_dimension, edge
-from fastdescent.statistics.intervals import wilson_interval
+from fastdescent.statistics.intervals import mean_share_interval, wilson_interval
 from fastdescent.statistics.summary import (
     Row,
     format_table,
@@ -24,6 +24,7 @@ __all__ = [
     "format_table",
     "hitting_quantiles",
     "hitting_summary",
+    "mean_share_interval",
     "summary",
     "to_csv",
     "wilson_interval",

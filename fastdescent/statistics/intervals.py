@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, is_number
 
-__all__ = ["wilson_interval"]
+__all__ = ["mean_share_interval", "wilson_interval"]
 
 
 def wilson_interval(
@@ -63,6 +63,58 @@ def wilson_interval(
         raise InvalidValueError(
             "successes", k.ravel()[at].item(), f"at most the {n.ravel()[at]:.0f} trials"
         )
+    return _wilson(k, n, confidence)
+
+
+def mean_share_interval(
+    shares: ArrayLike, confidence: float = 0.95
+) -> tuple[FloatArray, FloatArray]:
+    r"""Return an interval for the mean of shares, such as fractions of a trajectory's life.
+
+    Wilson's interval with the effective number of trials
+    :math:`n_e = n \, \bar p (1 - \bar p) / s^2`, where s^2 is the variance of the shares: numbers
+    that are always 0 or 1 have n_e near n, shares that differ less count for more.  With s = 0
+    it is n, so that shares that were 0 throughout do not make the interval empty.
+
+    Parameters
+    ----------
+    shares : array_like, shape (n, ...)
+        Independent shares in [0, 1], n >= 1.
+    confidence : float
+        Coverage, in (0, 1).
+
+    Returns
+    -------
+    lower, upper : ndarray, shape (...)
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is not allowed.
+
+    References
+    ----------
+    Korn and Graubard (1998), Survey Methodology 24, 193-201, on effective sample sizes.
+
+    Examples
+    --------
+    >>> lower, upper = mean_share_interval([0.2, 0.3, 0.25, 0.25])
+    >>> print(f"{lower:.3f} {upper:.3f}")
+    0.212 0.292
+    """
+    values = np.asarray(shares, dtype=float)
+    if values.ndim == 0 or len(values) == 0 or not ((values >= 0.0) & (values <= 1.0)).all():
+        raise InvalidValueError("shares", shares, "an array of numbers in [0, 1], at least one")
+    n, mean = len(values), values.mean(axis=0)
+    spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1:])
+    effective = np.divide(
+        n * mean * (1.0 - mean), spread, out=np.full(np.shape(mean), float(n)), where=spread > 0.0
+    )
+    effective = np.maximum(effective, 1.0)
+    return _wilson(mean * effective, effective, confidence)
+
+
+def _wilson(k: FloatArray, n: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
     if not is_number(confidence) or not 0.0 < confidence < 1.0:
         raise InvalidValueError("confidence", confidence, "a number in (0, 1)")
     from scipy.special import ndtri  # noqa: PLC0415 - slow to import

@@ -1,0 +1,259 @@
+"""Terrain along trajectories: counted by hand, by a naive twin, and against exact escape times."""
+
+from __future__ import annotations
+
+import doctest
+import importlib
+import itertools
+
+import numpy as np
+import pytest
+
+import fastdescent as fd
+from fastdescent.contracts import JIT
+from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.regions import REGIONS, classify_regions
+from fastdescent.geometry.scales import Scales
+from fastdescent.geometry.terrain import escape_time, terrain_time
+from fastdescent.statistics import mean_share_interval, wilson_interval
+
+GD = fd.optimizers.GradientDescent
+
+
+def test_documentation():
+    found = doctest.testmod(importlib.import_module("fastdescent.geometry.terrain"))
+    assert found.attempted > 0
+    assert found.failed == 0
+
+
+def rosenbrock(every=1, count=40 if JIT else 6, steps=400 if JIT else 40, rate=1e-3, **given):
+    return fd.simulate(
+        fd.landscapes.Rosenbrock(dim=2),
+        GD(learning_rate=rate),
+        starts=fd.starts.Uniform(count=count),
+        steps=steps,
+        record=fd.record.every(every),
+        **given,
+    )
+
+
+def twin(ds, landscape, regions=REGIONS):
+    """One trajectory after the other, one place after the other, in plain Python."""
+    at = ds.step.values.tolist()
+    shares, moves, stays, stalled = [], np.zeros((6, 6)), {r: [] for r in regions}, []
+    visits = dict.fromkeys(regions, 0)
+    for start in range(ds.sizes["start"]):
+        one = ds.isel(start=start)
+        n = int(one.steps)
+        labels = classify_regions(landscape, one.path.values).region.values.tolist()
+        alive = [(s, label) for s, label in zip(at, labels, strict=True) if s <= n]
+        ends = [*(s for s, _ in alive[1:]), n + 1]
+        alive = [(s, label) for s, label in alive if label]  # the last ones may have overflown
+        ends = ends[: len(alive)]
+        spent = dict.fromkeys(regions, 0)
+        for (s, label), end in zip(alive, ends, strict=True):
+            spent[label] += end - s
+        shares.append([spent[r] / sum(spent.values()) for r in regions])
+        for (_, a), (_, b) in itertools.pairwise(alive):
+            moves[regions.index(a), regions.index(b)] += 1
+        runs = [
+            (label, [i for i, _ in group])
+            for label, group in itertools.groupby(enumerate(alive), key=lambda item: item[1][1])
+        ]
+        for k, (label, members) in enumerate(runs):
+            visits[label] += 1
+            if k + 1 < len(runs):
+                stays[label].append(ends[members[-1]] - alive[members[0]][0])
+        if int(one.status) == 0:
+            stalled.append(alive[-1][1])
+    return np.array(shares), moves, visits, stays, stalled
+
+
+@pytest.mark.parametrize("every", [1, 7])
+@pytest.mark.parametrize("stop", [None, fd.Stop(loss=0.3, radius=5.0)], ids=["all", "stop"])
+def test_it_counts_what_a_plain_loop_counts(every, stop):
+    landscape = fd.landscapes.Rosenbrock(dim=2)
+    ds = rosenbrock(every, rate=2e-3, stop=stop)
+    if stop is not None and JIT:
+        assert len(set(ds.status.values.tolist())) > 1
+    shares, moves, visits, stays, stalled = twin(ds, landscape)
+    found = terrain_time(ds, landscape)
+    np.testing.assert_allclose(found.fraction, shares.mean(axis=0), rtol=1e-13)
+    lower, upper = mean_share_interval(shares)
+    np.testing.assert_allclose(found.fraction_lower, lower, rtol=1e-12, atol=1e-15)
+    np.testing.assert_allclose(found.fraction_upper, upper, rtol=1e-12, atol=1e-15)
+    total = moves.sum(axis=1, keepdims=True)
+    expected = np.where(total > 0, moves / np.maximum(total, 1), np.nan)
+    np.testing.assert_allclose(found.transitions, expected, rtol=1e-13)
+    assert found.visits.values.tolist() == [visits[r] for r in REGIONS]
+    dwell = [np.mean(stays[r]) if stays[r] else np.nan for r in REGIONS]
+    np.testing.assert_allclose(found.dwell, dwell, rtol=1e-13)
+    share = [stalled.count(r) / ds.sizes["start"] for r in REGIONS]
+    np.testing.assert_allclose(found.stalled, share, rtol=1e-13)
+
+
+def test_shares_and_transitions_add_up_and_axes_are_kept():
+    landscape = fd.landscapes.Rosenbrock(dim=2)
+    ds = rosenbrock(rate=[1e-4, 1e-3])
+    found = terrain_time(ds, landscape)
+    assert dict(found.fraction.sizes) == {"learning_rate": 2, "region": 6}
+    assert dict(found.transitions.sizes) == {"learning_rate": 2, "region": 6, "next_region": 6}
+    np.testing.assert_allclose(found.fraction.sum("region"), 1.0, rtol=1e-12)
+    rows = found.transitions.sum("next_region", skipna=False).values
+    np.testing.assert_allclose(rows[np.isfinite(rows)], 1.0, rtol=1e-12)
+    for k in range(2):
+        alone = terrain_time(ds.isel(learning_rate=k), landscape)
+        for name in found.data_vars:
+            np.testing.assert_array_equal(found[name].isel(learning_rate=k), alone[name])
+
+
+def test_seeds_of_one_start_are_one_unit():
+    noisy = {"noise": fd.noise.Gaussian(scale=1.0), "seeds": 4}
+    ds = rosenbrock(count=5, steps=30, **noisy)
+    found = terrain_time(ds, fd.landscapes.Rosenbrock(dim=2))
+    assert found.attrs["independent"] == "start"
+    one = terrain_time(ds.isel(start=[0]), fd.landscapes.Rosenbrock(dim=2))
+    assert one.attrs["independent"] == "seed"
+    shares = [
+        terrain_time(ds.isel(start=[0], seed=[k]), fd.landscapes.Rosenbrock(dim=2)).fraction.values
+        for k in range(4)
+    ]
+    np.testing.assert_allclose(one.fraction, np.mean(shares, axis=0), rtol=1e-12)
+    np.testing.assert_allclose(one.fraction_upper, mean_share_interval(shares)[1], rtol=1e-12)
+
+
+def test_a_trajectory_that_diverged_counts_as_long_as_it_lived():
+    steep = fd.landscapes.Ravine(condition_number=15.0)
+    ds = fd.simulate(steep, GD(0.2), starts=[[1.0, 1.0]], steps=2000, record=fd.record.every(1))
+    assert int(ds.status.item()) == 2
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = terrain_time(ds, steep)
+    assert float(found.fraction.sel(region="ravine")) == 1.0
+    assert float(found.stalled.sum()) == 0.0
+
+
+# Escape from saddles.
+
+
+@pytest.mark.parametrize(("power", "steps"), [(3, 695), (6, 1389), (12, 2777)])
+def test_gradient_descent_leaves_a_saddle_when_it_should(power, steps):
+    """Validation, V23: ceil(ln(10^power) / ln 1.01) steps from 10^-power to 1."""
+    if not JIT and power > 3:
+        pytest.skip("thousands of steps in plain Python")
+    ds = fd.simulate(
+        fd.landscapes.Saddle(),
+        GD(learning_rate=0.01),
+        starts=[[0.0, 10.0**-power], [0.0, 0.0]],
+        steps=3000 if JIT else 700,
+        record=fd.record.every(1),
+    )
+    found = escape_time(ds, [0.0, 0.0], radius=1.0)
+    assert steps == int(np.ceil(power * np.log(10.0) / np.log(1.01)))
+    assert found.values.tolist() == [steps, -1]  # who sits exactly on it stays
+
+
+def test_escape_needs_to_have_been_inside():
+    ds = fd.simulate(
+        fd.landscapes.Saddle(),
+        GD(learning_rate=0.1),
+        starts=[[0.0, 2.0], [3.0, 0.1]],
+        steps=60,
+        record=fd.record.every(1),
+    )
+    far, past = escape_time(ds, [0.0, 0.0], radius=1.0).values.tolist()
+    assert far == -1
+    path = np.linalg.norm(ds.path.values[1], axis=-1)
+    first = int(np.flatnonzero(path < 1.0)[0])
+    assert past == first + int(np.flatnonzero(path[first:] >= 1.0)[0])
+
+
+def test_noise_leaves_a_saddle_as_the_law_says():
+    """Validation, V48: mean [ln(delta/s) + (gamma + ln 2)/2] / ln(1 + h) + 1/2.
+
+    Good to 0.2 % here; |z| < 4.5 on the standard error pi / sqrt(8) / ln(1 + h) / sqrt(n).
+    """
+    if not JIT:
+        pytest.skip("a Monte Carlo study in plain Python")
+    eta, sigma, delta, count = 0.05, 0.01, 1.0, 4000
+    hill = fd.landscape("-x**2 / 2", dim=1, domain=(-2.0, 2.0))
+    ds = fd.simulate(
+        hill,
+        GD(learning_rate=eta),
+        starts=[[0.0]],
+        seeds=count,
+        steps=600,
+        noise=fd.noise.Gaussian(scale=sigma),
+        record=fd.record.every(1),
+        stop=fd.Stop(radius=50.0),
+    )
+    times = escape_time(ds, [0.0], radius=delta).values.ravel()
+    assert (times > 0).all()
+    growth = 1.0 + eta
+    spread = eta * sigma / np.sqrt(growth**2 - 1.0)
+    mean = (np.log(delta / spread) + 0.5 * (np.euler_gamma + np.log(2.0))) / np.log(growth) + 0.5
+    error = np.pi / np.sqrt(8.0) / np.log(growth) / np.sqrt(count)
+    assert abs(times.mean() - mean) < 4.5 * error + 0.002 * mean
+
+
+# Intervals of mean shares.
+
+
+def test_shares_of_zero_and_one_have_wilsons_interval():
+    """Their variance with n - 1 makes n_e = n - 1 instead of n."""
+    shares = np.array([0.0] * 30 + [1.0] * 10)
+    lower, upper = mean_share_interval(shares)
+    assert wilson_interval(10, 40)[0] > lower > wilson_interval(10, 40)[0] - 0.01
+    assert wilson_interval(10, 40)[1] < upper < wilson_interval(10, 40)[1] + 0.01
+    low, high = mean_share_interval(np.zeros((40, 2)))
+    assert low.tolist() == [0.0, 0.0]
+    np.testing.assert_allclose(high, wilson_interval(0, 40)[1])
+
+
+def test_intervals_of_shares_cover_the_mean():
+    """Beta(0.3, 1) shares, mean 3/13: 95 % intervals of 50 cover in 93 to 97.5 % of 2000 sets.
+
+    The binomial standard error is 0.5 %; with skewed shares the coverage is not exact.
+    """
+    rng = np.random.default_rng(5)
+    shares = rng.beta(0.3, 1.0, size=(50, 2000))
+    lower, upper = mean_share_interval(shares)
+    covered = np.mean((lower <= 0.3 / 1.3) & (upper >= 0.3 / 1.3))
+    assert 0.925 < covered < 0.975
+
+
+@pytest.mark.parametrize("shares", [[], [1.5], [-0.1], [np.nan], 0.5])
+def test_shares_are_checked(shares):
+    with pytest.raises(InvalidValueError, match="shares"):
+        mean_share_interval(shares)
+
+
+# Bad input.
+
+
+def test_results_without_positions_are_refused():
+    ds = fd.simulate(fd.landscapes.Rosenbrock(dim=2), GD(1e-3), starts=[[0.0, 0.0]], steps=2)
+    for call in (
+        lambda: terrain_time(ds, fd.landscapes.Rosenbrock(dim=2)),
+        lambda: escape_time(ds, [0.0, 0.0], 1.0),
+    ):
+        with pytest.raises(InvalidValueError, match="every"):
+            call()
+
+
+def test_other_mistakes_are_named():
+    ds = rosenbrock(count=2, steps=5)
+    with pytest.raises(InvalidValueError, match="dimension 2"):
+        terrain_time(ds, fd.landscapes.Rosenbrock(dim=3))
+    with pytest.raises(InvalidValueError, match="confidence"):
+        terrain_time(ds, fd.landscapes.Rosenbrock(dim=2), confidence=1.5)
+    for point, radius in (([0.0], 1.0), ([0.0, np.nan], 1.0)):
+        with pytest.raises(InvalidValueError, match="point"):
+            escape_time(ds, point, radius)
+    with pytest.raises(InvalidValueError, match="radius"):
+        escape_time(ds, [0.0, 0.0], -1.0)
+
+
+def test_scales_can_be_given():
+    ds = rosenbrock(count=2, steps=5)
+    flat = terrain_time(ds, fd.landscapes.Rosenbrock(dim=2), scale=Scales(1e-6, 1e9))
+    assert float(flat.fraction.sel(region="flat")) == 1.0
