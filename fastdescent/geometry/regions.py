@@ -203,7 +203,8 @@ def _measured(
     landscape: Landscape, points: FloatArray, limits: Thresholds, unit: Scales
 ) -> dict[str, FloatArray]:
     """Return what decides about each point; nan where it is not finite, or does not matter."""
-    norm = np.linalg.norm(landscape.gradient(points), axis=1)
+    with np.errstate(over="ignore"):
+        norm = np.linalg.norm(landscape.gradient(points), axis=1)
     hess = hessians(landscape, points).matrices
     usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm)
     found = {name: np.full(len(points), np.nan) for name in _SAID}
@@ -221,7 +222,7 @@ def _measured(
     values, vectors = values[convex], vectors[convex]
     floor = np.maximum(values[:, 0], limits.negative * values[:, -1])
     rate = _rotation(landscape, points[at], values, vectors, unit)
-    with np.errstate(divide="ignore"):
+    with np.errstate(divide="ignore", over="ignore"):
         reach = np.minimum(unit.length, np.sqrt(2.0 * unit.loss / floor))
     found["turn"][at] = rate * reach
     return found
