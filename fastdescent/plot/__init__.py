@@ -29,5 +29,15 @@ from fastdescent.plot._hitting_times import hitting_times
 from fastdescent.plot._losses import losses
 from fastdescent.plot._overview import overview
 from fastdescent.plot._surface import surface
+from fastdescent.plot._terrain import regions, terrain_time
 
-__all__ = ["contours", "heatmap", "hitting_times", "losses", "overview", "surface"]
+__all__ = [
+    "contours",
+    "heatmap",
+    "hitting_times",
+    "losses",
+    "overview",
+    "regions",
+    "surface",
+    "terrain_time",
+]
