@@ -108,9 +108,10 @@ def regions(
     for k, name in enumerate(REGIONS):
         code[label == name] = k
     own, ax = ax is None, new_axes(5.2) if ax is None else ax
+    left, right, bottom, top = bounds.ravel().tolist()
     ax.imshow(
         code.reshape(cells, cells),
-        extent=tuple(bounds.ravel()),
+        extent=(left, right, bottom, top),
         origin="lower",
         cmap=ListedColormap([_COLOURS[name] for name in REGIONS]),
         vmin=-0.5,
@@ -152,8 +153,10 @@ def _contours(ax: Axes, landscape: Landscape, x: FloatArray, y: FloatArray) -> N
     height = values - above.min()
     usable = height[np.isfinite(height) & (height > 0.0)]
     # From what one cell in a thousand lies below, so that no level hides in a minimum.
-    ends = np.log10(np.quantile(usable, [1e-3, 1.0]))
-    ax.contour(x, y, height, levels=np.logspace(*ends, 14), colors="k", linewidths=0.35, alpha=0.55)
+    low, high = (float(end) for end in np.log10(np.quantile(usable, [1e-3, 1.0])))
+    if low < high:
+        levels = 10.0 ** np.linspace(low, high, 14)
+        ax.contour(x, y, height, levels=levels, colors="k", linewidths=0.35, alpha=0.55)
 
 
 @styled
