@@ -9,6 +9,7 @@ from fastdescent.statistics.box_counting import BoxCounting, box_counting_dimens
 from fastdescent.statistics.intervals import mean_share_interval, wilson_interval
 from fastdescent.statistics.summary import (
     Row,
+    aligned,
     format_table,
     hitting_quantiles,
     hitting_summary,
@@ -19,6 +20,7 @@ from fastdescent.statistics.summary import (
 __all__ = [
     "BoxCounting",
     "Row",
+    "aligned",
     "box_counting_dimension",
     "edge",
     "format_table",

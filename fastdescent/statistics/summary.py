@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,15 @@ from fastdescent.statistics.intervals import wilson_interval
 if TYPE_CHECKING:
     import xarray as xr
 
-__all__ = ["Row", "format_table", "hitting_quantiles", "hitting_summary", "summary", "to_csv"]
+__all__ = [
+    "Row",
+    "aligned",
+    "format_table",
+    "hitting_quantiles",
+    "hitting_summary",
+    "summary",
+    "to_csv",
+]
 
 _TRIALS = ("start", "seed")
 _QUANTILES = (0.5, 0.9)
@@ -246,18 +254,35 @@ def format_table(rows: Iterable[Row]) -> str:
         if before is not None and before.landscape != row.landscape:
             lines.append([])
         lines.append(_cells(row, losses))
+    text = aligned(lines, left=(0, 1, len(lines[0]) - 1))  # text; the other columns are numbers
+    text.insert(1, "-" * max(map(len, text)))
+    return "\n".join([*text, "", *_notes(rows, losses)])
+
+
+def aligned(lines: Sequence[Sequence[str]], left: Collection[int]) -> list[str]:
+    """Lay cells out in columns.
+
+    Parameters
+    ----------
+    lines : sequence of sequence of str
+        Cells, line by line; an empty line stays empty.
+    left : collection of int
+        Columns that are flush left; the others are flush right, as numbers are.
+
+    Examples
+    --------
+    >>> aligned([["rule", "steps"], ["Adam", "7"]], left=(0,))
+    ['rule  steps', 'Adam      7']
+    """
     filled = [line for line in lines if line]
     widths = [max(len(line[column]) for line in filled) for column in range(len(filled[0]))]
-    left = (0, 1, len(lines[0]) - 1)  # text; the other columns are numbers
-    text = [
+    return [
         "  ".join(
             cell.ljust(width) if column in left else cell.rjust(width)
             for column, (cell, width) in enumerate(zip(line, widths, strict=False))
         ).rstrip()
         for line in lines
     ]
-    text.insert(1, "-" * max(map(len, text)))
-    return "\n".join([*text, "", *_notes(rows, losses)])
 
 
 def to_csv(rows: Iterable[Row]) -> str:
