@@ -160,6 +160,8 @@ def _parser() -> argparse.ArgumentParser:
     _add_list(commands)
     _add_show(commands)
     _add_plot(commands)
+    _add_geometry(commands)
+    _add_basins(commands)
     return parser
 
 
@@ -255,18 +257,122 @@ def _add_plot(commands: Any) -> None:
     plot.set_defaults(action=_plot)
 
 
-def _run(options: argparse.Namespace) -> int:
+def _add_geometry(commands: Any) -> None:
+    geometry = commands.add_parser(
+        "geometry",
+        help="look at a landscape itself: critical points, barriers, convexity, terrain",
+        description="Find and classify a landscape's critical points, say what is proven about "
+        "them, and draw its terrain.",
+    )
+    geometry.add_argument(
+        "landscape", metavar="LANDSCAPE", help="a name, or a formula such as 'x**2 + 15*y**2'"
+    )
+    geometry.add_argument(
+        "--set",
+        dest="settings",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="a field of the landscape, as dim=5; may be repeated",
+    )
+    geometry.add_argument(
+        "--box", metavar="BOX", help="where to look, as '[-2, 2]' or '[[-2, 2], [0, 1]]'"
+    )
+    geometry.add_argument(
+        "--starts", type=int, default=1024, metavar="N", help="starts of the search"
+    )
+    geometry.add_argument("--seed", type=int, default=0, metavar="N", help="seed of the search")
+    geometry.add_argument(
+        "--out", metavar="DIR", help="folder for data and figures (default: results/geometry)"
+    )
+    _add_import(geometry)
+    geometry.set_defaults(action=_geometry)
+
+
+def _add_basins(commands: Any) -> None:
+    basins = commands.add_parser(
+        "basins",
+        help="map which start goes where, for the rules of a study",
+        description="Map the basins of attraction of every rule of a study on every landscape of "
+        "it: a grid over the domain in one or two dimensions, the study's starts beyond.",
+    )
+    basins.add_argument("study", metavar="STUDY.toml")
+    basins.add_argument(
+        "--cells", type=int, default=400, metavar="N", help="starts along each side of a map"
+    )
+    basins.add_argument("--out", metavar="DIR", help="folder (default: results/basins)")
+    _add_import(basins)
+    basins.set_defaults(action=_basins)
+
+
+def _geometry(options: argparse.Namespace) -> int:
+    import tomllib  # noqa: PLC0415 - only here
+
+    _without_display()
+    from fastdescent import reports  # noqa: PLC0415 - slow to import
+
+    try:
+        landscape = reports.landscape_named(options.landscape, options.settings)
+        box = None if options.box is None else tomllib.loads(f"box = {options.box}")["box"]
+        for line in reports.landscape_report(
+            landscape,
+            Path(options.out or "results/geometry"),
+            box=box,
+            starts=options.starts,
+            seed=options.seed,
+        ):
+            print(line, flush=True)
+    except tomllib.TOMLDecodeError:
+        message = f"--box: got {options.box!r}, allowed is '[-2, 2]' or one such pair for each side"
+        raise _CommandError(WRONG, message) from None
+    except MemoryLimitError as error:
+        raise _CommandError(FAILED, error) from None
+    except FastdescentError as error:
+        raise _CommandError(WRONG, error) from None
+    return 0
+
+
+def _basins(options: argparse.Namespace) -> int:
+    _without_display()
+    from fastdescent import reports  # noqa: PLC0415 - slow to import
+
+    study = _study(options.study)
+    folder = Path(options.out or Path("results") / "basins" / Path(options.study).stem)
+    try:
+        for line in reports.basin_report(study, folder, cells=options.cells):
+            print(line, flush=True)
+    except MemoryLimitError as error:
+        raise _CommandError(FAILED, error) from None
+    except FastdescentError as error:
+        raise _CommandError(WRONG, f"{options.study}: {error}") from None
+    return 0
+
+
+def _without_display() -> None:
+    """Draw to files only, on machines without a display too."""
+    import matplotlib as mpl  # noqa: PLC0415 - slow to import
+
+    mpl.use("agg")
+
+
+def _study(path: str) -> Study:
+    """Read and check a study."""
     from fastdescent.studies import Study, StudyError  # noqa: PLC0415 - slow to import
 
     try:
-        study = Study.from_toml(Path(options.study))
+        study = Study.from_toml(Path(path))
         study.check()
     except StudyError as error:
         raise _CommandError(WRONG, error) from None
     except MemoryLimitError as error:
         raise _CommandError(FAILED, error) from None
     except FastdescentError as error:
-        raise _CommandError(WRONG, f"{options.study}: {error}") from None
+        raise _CommandError(WRONG, f"{path}: {error}") from None
+    return study
+
+
+def _run(options: argparse.Namespace) -> int:
+    study = _study(options.study)
     folder = Path(options.out or Path("results") / Path(options.study).stem)
     _protect(Path(options.study), study, folder, options.force)
     return _Report(study, folder, options.quiet).run(options.threads, options.force)
@@ -522,9 +628,7 @@ def _images(out: str | None, kind: str, figures: dict[Path, Any]) -> list[Path]:
 
 
 def _draw(kind: str, shown: dict[str, xr.Dataset], path: Path) -> None:
-    import matplotlib as mpl  # noqa: PLC0415 - slow to import
-
-    mpl.use("agg")  # an image file needs no display
+    _without_display()
     from fastdescent import plot  # noqa: PLC0415
 
     figure: Any = getattr(plot, kind, None) or partial(plot.losses, validation=True)

@@ -102,7 +102,7 @@ def option(
     integer, number : Range, optional
         If given, the value is one integer or one number in this range.
     part : str, optional
-        If given, the value is a part of this kind.
+        If given, the value is a part of this kind, or the default.
     """
     metadata = {"choices": tuple(choices), "integer": integer, "number": number, "part": part}
     return dataclasses.field(default=default, metadata=metadata)
@@ -318,8 +318,11 @@ class Part:
         if choices and value not in choices:
             raise UnknownNameError(f"{type(self).__name__}.{field.name}", value, choices)
         kind = field.metadata.get("part")
-        if kind and not (isinstance(value, Part) and value.kind == kind):
-            raise InvalidValueError(where, value, f"a part of kind {kind!r}")
+        if kind and not (
+            value is field.default or (isinstance(value, Part) and value.kind == kind)
+        ):
+            none = ", or None" if field.default is None else ""
+            raise InvalidValueError(where, value, f"a part of kind {kind!r}{none}")
         integer, number = field.metadata.get("integer"), field.metadata.get("number")
         if integer is not None and not (is_integer(value) and value in integer):
             raise InvalidValueError(where, value, f"an integer in {integer}")

@@ -555,11 +555,7 @@ class LinearWarmup(Schedule):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.then is None:
-            return
-        if not isinstance(self.then, Schedule):
-            raise InvalidValueError("LinearWarmup.then", self.then, "a schedule, or None")
-        if self.then.base != self.base:
+        if self.then is not None and self.then.base != self.base:
             raise InvalidValueError(
                 "LinearWarmup.then", self.then, f"a schedule with the same base {self.base!r}"
             )

@@ -41,7 +41,7 @@ LAYERS = {
     2: ["engine"],
     3: ["geometry", "statistics"],
     4: ["storage", "plot"],
-    5: ["studies", "description", "cli", "__main__"],
+    5: ["studies", "description", "reports", "cli", "__main__"],
 }
 LAYER_OF = {name: layer for layer, names in LAYERS.items() for name in names}
 

@@ -223,7 +223,7 @@ def terrain_time(
     ax.invert_yaxis()
     ax.set_xlim(0.0, 1.0)
     ax.spines[["top", "right"]].set_visible(False)
-    where = {str(ds.attrs.get("landscape", "")) for ds in labelled.values()}
+    where = {str(ds.attrs.get("landscape", "")).removesuffix("()") for ds in labelled.values()}
     title = f"Terrain on {where.pop()}" if len(where) == 1 else "Terrain"
     annotate(ax, title, own=own, x="mean fraction of steps", y="")
     if legend:

@@ -1,0 +1,381 @@
+"""Fidelity of an update rule: how often it ends where the gradient flow does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.integrate import solve_ivp
+from scipy.spatial import KDTree
+
+from fastdescent.errors import InvalidValueError, UnknownNameError
+from fastdescent.geometry.basins import (
+    OUTCOME,
+    Attractors,
+    Experiment,
+    Labels,
+    checked_setting,
+    grid_counts,
+    outcome_variable,
+    variable,
+)
+from fastdescent.geometry.hessians import hessians
+from fastdescent.landscapes import Landscape
+from fastdescent.optimizers import GradientDescent, Optimizer
+from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
+from fastdescent.starts import Grid, Starts
+from fastdescent.statistics import wilson_interval
+from fastdescent.stopping import Stop
+from fastdescent.transforms import Transform
+
+__all__ = ["fidelity"]
+
+# The flows, and what helps where they reach nothing.
+_LONGER = {"small steps": "give more flow_steps", "ode": "give a longer horizon"}
+_METHODS = ("LSODA", "BDF", "Radau")
+# Starts at which the curvature is measured.
+_MOST_CURVATURES = 1024
+# Learning rate of the small steps, times the largest curvature.
+_SMALL_STEP = 0.01
+# Local errors of the integrator, relative and as a share of the domain's width.
+_RELATIVE, _ABSOLUTE = 1e-8, 1e-10
+
+
+def fidelity(
+    landscape: Landscape,
+    optimizer: Optimizer,
+    starts: Starts | ArrayLike,
+    *,
+    steps: int,
+    flow: str = "small steps",
+    flow_steps: int = 1_000_000,
+    method: str = "LSODA",
+    horizon: float | None = None,
+    attractors: ArrayLike | None = None,
+    radius: float | None = None,
+    stop: Stop | None = None,
+    seed: int = 0,
+    transforms: Sequence[Transform] = (),
+    threads: int | None = None,
+    bins: int = 10,
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    r"""Compare the basins of an update rule with those of the gradient flow.
+
+    .. math:: \dot x = -\nabla f(x), \qquad x(0) = \theta_0
+
+    A start agrees if rule and flow take it to the same attractor.  Starts whose flow reaches
+    none are not compared.
+
+    With ``flow="ode"`` SciPy integrates the flow of one start after another, 10 to 100 ms
+    each, by a method for stiff equations with the Jacobian -H, until the gradient is as small as
+    the stopping test asks for.  With ``flow="small steps"`` the engine runs gradient descent
+    with learning rates 0.01 / L and 0.005 / L, L the largest absolute curvature at up to 1024 of
+    the starts, and the second is the reference; descent is off the flow by O(eta), so where the
+    two differ the reference is in doubt, and ``flow_difference`` says how often that is.
+
+    Parameters
+    ----------
+    landscape, starts, steps, attractors, radius, stop, seed, transforms, threads
+        As in `basins`; the stopping test holds for rule and flow, and needs a gradient norm
+        with ``flow="ode"``.
+    optimizer : Optimizer
+        The update rule; hyper-parameters given as sequences are axes of the result.
+    flow : {"small steps", "ode"}
+        How the flow is followed.
+    flow_steps : int
+        The budget of the small steps, >= 1.
+    method : {"LSODA", "BDF", "Radau"}
+        SciPy's integrator.
+    horizon : float, optional
+        Time at which the integration ends, > 0, in units of theta^2 per loss; by default 10^6
+        times the length over the gradient in the landscape's own `scales`.
+    bins : int
+        Number of classes of distance, >= 1, with equally many starts each, as far as
+        possible.
+    confidence : float
+        Coverage of the intervals, in (0, 1).
+
+    Returns
+    -------
+    xarray.Dataset
+        ``agreement``, ``lower``, ``upper`` along swept parameters: the share of the compared
+        starts that agree, with Wilson's interval for independent random starts.
+        ``agrees``, ``attractor``, ``outcome`` along swept parameters and ``start``;
+        ``flow_attractor``, ``compared`` and ``distance`` along ``start``: the distance to the
+        nearest compared start in another basin of the flow, an upper bound on that to the
+        boundary (inf if there is one basin only), ``distance_in_cells`` too on a `Grid`, in
+        units of its shortest spacing.  ``agreement_at_distance`` with its interval along
+        ``distance_class``, between ``distance_lower`` and ``distance_upper``.  The attractors
+        as in `basins`.
+
+    Raises
+    ------
+    UnknownNameError
+        If there is no such flow or method.
+    InvalidValueError
+        If another argument is not allowed.
+
+    References
+    ----------
+    Barrett and Dherin (2021), ICLR, on descent and its flow; integrator: Petzold (1983), SIAM
+    Journal on Scientific and Statistical Computing 4, 136-148.
+
+    Examples
+    --------
+    Momentum overshoots the barriers that the flow stops at:
+
+    >>> import fastdescent as fd
+    >>> ds = fidelity(
+    ...     fd.landscapes.Himmelblau(),
+    ...     fd.optimizers.Momentum(learning_rate=0.002, beta=[0.0, 0.5, 0.9]),
+    ...     fd.starts.Uniform(count=500),
+    ...     steps=5000,
+    ... )
+    >>> ds.agreement.values.round(3).tolist()
+    [0.998, 0.998, 0.648]
+    """
+    _check(flow, method, horizon, bins, confidence)
+    landscape, unit, part, points, stop = checked_setting(landscape, starts, seed, stop, False)
+    found = Attractors(landscape, unit, attractors, radius)
+    rule = Experiment(landscape, optimizer, steps, stop, seed, 1, None, transforms, threads)
+    labels = rule.label(points, found)
+    if flow == "ode":
+        reference, about = _integrated(rule, points, found, method, horizon)
+    else:
+        reference, about = _small_steps(rule, points, found, flow_steps)
+    labels, reference = found.settle(labels, reference)
+    compared = reference.attractor >= 0
+    if not compared.any():
+        raise InvalidValueError(
+            "flow", flow, "one that reaches an attractor from at least one start", _LONGER[flow]
+        )
+    agrees = (labels.attractor == reference.attractor) & compared
+    distance = _distances(points, reference.attractor)
+    variables = {
+        **_per_start(rule, labels, reference.attractor, compared, agrees, distance),
+        **_rates(rule, agrees, compared, confidence),
+        **_by_distance(rule, agrees, distance, compared, bins, confidence),
+        **found.variables(),
+        "initial": variable(("start", "coordinate"), points, "start points"),
+    }
+    if isinstance(part, Grid):
+        cells = distance / _least_spacing(points)
+        variables["distance_in_cells"] = variable(("start",), cells, "distance, in cells")
+        about["grid_counts"] = list(grid_counts(part, landscape.dim))
+    about["interval"] = f"Wilson, {confidence:g}, for independent random starts"
+    start, basin = np.arange(len(points)), np.arange(len(found.positions))
+    coords = rule.coords | {"start": start, "basin": basin}
+    return xr.Dataset(variables, coords=coords, attrs=_attributes(rule, part, found) | about)
+
+
+def _attributes(rule: Experiment, starts: Starts, attractors: Attractors) -> dict[str, Any]:
+    return rule.attrs | {
+        "starts": repr(starts),
+        "radius": attractors.radius,
+        "attractors": attractors.source,
+    }
+
+
+def _check(flow: Any, method: Any, horizon: Any, bins: Any, confidence: Any) -> None:
+    if flow not in _LONGER:
+        raise UnknownNameError("flow", flow, _LONGER)
+    if method not in _METHODS:
+        raise UnknownNameError("method", method, _METHODS)
+    if horizon is not None and not (is_number(horizon) and 0.0 < horizon < np.inf):
+        raise InvalidValueError("horizon", horizon, "a number in (0, inf), or None")
+    if not is_integer(bins) or bins < 1:
+        raise InvalidValueError("bins", bins, "an integer >= 1")
+    if not is_number(confidence) or not 0.0 < confidence < 1.0:
+        raise InvalidValueError("confidence", confidence, "a number in (0, 1)")
+
+
+def _small_steps(
+    rule: Experiment, points: FloatArray, attractors: Attractors, steps: int
+) -> tuple[Labels, dict[str, Any]]:
+    """Follow the flow by descent with a small step and with half of it, the reference."""
+    some = points[:: -(-len(points) // _MOST_CURVATURES)]
+    curvature = float(np.abs(np.linalg.eigvalsh(hessians(rule.landscape, some).matrices)).max())
+    if not 0.0 < curvature < np.inf:
+        raise InvalidValueError(
+            "starts",
+            f"a largest curvature of {curvature:g}",
+            "starts at which the Hessian is finite and not 0",
+            'use flow="ode"',
+        )
+    rates = (_SMALL_STEP / curvature, 0.5 * _SMALL_STEP / curvature)
+    coarse, fine = (
+        replace(
+            rule,
+            optimizer=GradientDescent(learning_rate=rate),
+            steps=steps,
+            transforms=(),
+            longest_period=1,  # so small a step has no cycles
+        ).label(points, attractors)
+        for rate in rates
+    )
+    differ = float(np.mean(coarse.attractor != fine.attractor))
+    return fine, {
+        "flow": "small steps",
+        "flow_learning_rate": rates[1],
+        "flow_difference": differ,
+        "flow_difference_is": "share of the starts that a step twice as long takes elsewhere",
+    }
+
+
+def _integrated(
+    rule: Experiment,
+    points: FloatArray,
+    attractors: Attractors,
+    method: str,
+    horizon: float | None,
+) -> tuple[Labels, dict[str, Any]]:
+    """Follow the flow of each start by an integrator for stiff equations."""
+    if rule.stop.gradient_norm is None:
+        raise InvalidValueError(
+            "stop", rule.stop, 'a gradient_norm with flow="ode"', "or flow='small steps'"
+        )
+    scales = attractors.scales
+    # Where the loss is constant every start is at rest, and no time passes.
+    until = horizon if horizon is not None else 1e6 * scales.length / (scales.gradient or 1.0)
+    ends = np.empty_like(points)
+    outcome = np.full(len(points), OUTCOME["moving"], dtype=np.int8)
+    failed = 0
+    for i, point in enumerate(points):
+        ends[i], name = _end_of_flow(rule, point, method, until, scales.length)
+        failed += name == "failed"
+        outcome[i] = OUTCOME.get(name, OUTCOME["moving"])
+    attractor = np.full(len(points), -1, dtype=np.int64)
+    arrived = outcome == OUTCOME["converged"]
+    attractor[arrived] = attractors.assign(ends[arrived])
+    empty = np.zeros(len(points), dtype=np.int64)
+    return Labels(attractor, outcome, empty, empty.astype(np.int16)), {
+        "flow": "ode",
+        "flow_method": method,
+        "flow_horizon": until,
+        "flow_relative_tolerance": _RELATIVE,
+        "flow_absolute_tolerance": _ABSOLUTE * scales.length,
+        "flow_failures": failed,
+    }
+
+
+def _end_of_flow(
+    rule: Experiment, start: Any, method: Any, until: float, length: float
+) -> tuple[FloatArray, str]:
+    """Return where a flow line ends, and how: converged, diverged, moving or failed."""
+    landscape, stop = rule.landscape, rule.stop
+    assert stop.gradient_norm is not None
+    small, far = stop.gradient_norm, np.inf if stop.radius is None else stop.radius
+    if np.linalg.norm(landscape.gradient(start)) <= small:
+        return start, "converged"
+
+    def steep(t: float, x: FloatArray) -> float:
+        return float(np.linalg.norm(landscape.gradient(x))) - small
+
+    def near(t: float, x: FloatArray) -> float:
+        return min(far, 1e300) - float(np.linalg.norm(x))
+
+    steep.terminal = near.terminal = True  # type: ignore[attr-defined]
+    found = solve_ivp(
+        lambda t, x: -landscape.gradient(x),
+        (0.0, until),
+        start,
+        method=method,
+        jac=lambda t, x: -hessians(landscape, x, threads=1).matrices[0],
+        events=(steep, near),
+        rtol=_RELATIVE,
+        atol=_ABSOLUTE * length,
+    )
+    end: FloatArray = found.y[:, -1]
+    if found.status == 1:
+        assert found.t_events is not None
+        return end, "converged" if len(found.t_events[0]) else "diverged"
+    return end, "moving" if found.status == 0 else "failed"
+
+
+def _distances(points: FloatArray, basin: IntArray) -> FloatArray:
+    """Return each start's distance to the nearest one in another basin, inf if there is none."""
+    distance = np.full(len(points), np.inf)
+    for k in np.unique(basin[basin >= 0]):
+        others = points[(basin >= 0) & (basin != k)]
+        if len(others):
+            distance[basin == k] = KDTree(others).query(points[basin == k])[0]
+    return distance
+
+
+def _least_spacing(points: FloatArray) -> float:
+    """Return the least positive distance of a grid's neighbours along an axis."""
+    gaps = [np.diff(np.unique(column)) for column in points.T]
+    return min((float(gap.min()) for gap in gaps if len(gap)), default=1.0)
+
+
+def _per_start(
+    rule: Experiment,
+    labels: Labels,
+    flow: IntArray,
+    compared: NDArray[np.bool_],
+    agrees: NDArray[np.bool_],
+    distance: FloatArray,
+) -> dict[str, Any]:
+    start = ("start",)
+    return {
+        "agrees": variable(rule.dims, agrees, "whether rule and flow end at the same attractor"),
+        "attractor": variable(rule.dims, labels.attractor, "attractor of the rule; -1 = none"),
+        "outcome": outcome_variable(rule.dims, labels.outcome),
+        "flow_attractor": variable(start, flow, "attractor of the flow; -1 = none"),
+        "compared": variable(start, compared, "whether the flow reached an attractor"),
+        "distance": variable(start, distance, "distance to the nearest start in another basin"),
+    }
+
+
+def _shares(
+    prefix: str, dims: Sequence[str], agreeing: IntArray, trials: IntArray, confidence: float
+) -> dict[str, Any]:
+    lower, upper = wilson_interval(agreeing, trials, confidence)
+    return {
+        f"agreement{prefix}": variable(dims, agreeing / trials, "share that agrees"),
+        f"lower{prefix}": variable(dims, lower, "lower end of the interval"),
+        f"upper{prefix}": variable(dims, upper, "upper end of the interval"),
+    }
+
+
+def _rates(
+    rule: Experiment, agrees: NDArray[np.bool_], compared: NDArray[np.bool_], confidence: float
+) -> dict[str, Any]:
+    agreeing = agrees.sum(axis=-1)
+    trials = np.broadcast_to(compared.sum(), agreeing.shape)
+    return _shares("", rule.dims[:-1], agreeing, trials, confidence)
+
+
+def _by_distance(
+    rule: Experiment,
+    agrees: NDArray[np.bool_],
+    distance: FloatArray,
+    compared: NDArray[np.bool_],
+    bins: int,
+    confidence: float,
+) -> dict[str, Any]:
+    """Return the agreement in classes of distance, none of them empty."""
+    dims = (*rule.dims[:-1], "distance_class")
+    ordered = np.sort(distance[compared])
+    edges = np.unique(ordered[np.arange(bins + 1) * (len(ordered) - 1) // bins])
+    # Equal distances belong together: each class begins at its edge, the last one ends at it.
+    number = np.searchsorted(edges[1:-1], distance, side="right")
+    classes = [compared & (number == k) for k in range(max(len(edges) - 1, 1))]
+    agreeing = np.stack([agrees[..., some].sum(axis=-1) for some in classes], axis=-1)
+    trials = np.array([some.sum() for some in classes])
+    found = _shares(
+        "_at_distance", dims, agreeing, np.broadcast_to(trials, agreeing.shape), confidence
+    )
+    ends = {
+        "lower": [distance[some].min() for some in classes],
+        "upper": [distance[some].max() for some in classes],
+    }
+    for name, values in ends.items():
+        found[f"distance_{name}"] = variable(dims[-1:], values, f"{name} end of the distances")
+    found["starts_at_distance"] = variable(dims[-1:], trials, "compared starts in the class")
+    return found

@@ -1,0 +1,686 @@
+"""Minimum-energy paths: the lowest ways from one minimum to another, and their barriers."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import xarray as xr
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicHermiteSpline
+from scipy.sparse.csgraph import csgraph_from_dense, dijkstra
+
+from fastdescent.errors import InvalidValueError
+from fastdescent.landscapes import Landscape
+from fastdescent.parts import FloatArray, IntArray, is_integer
+from fastdescent.streams import START, normals
+
+__all__ = [
+    "Descent",
+    "descend",
+    "follow_modes",
+    "length",
+    "minimum_energy_path",
+    "nudged_saddles",
+    "variable",
+]
+
+# What became of a descent: at rest in a minimum, out of the box, not finished, at a saddle.
+ARRIVED, LEFT, RUNNING, _AT_SADDLE = 0, 1, 2, 3
+
+# Below it a number is as good as zero, and divides no longer.
+_TINY = 1e-300
+# Steps of one descent, tried ones included; a few hundred are usual.
+_MOST_STEPS = 5000
+# Distance from a saddle at which its descents begin, in lengths of the neighbourhood: the error
+# is its square, far below the accuracy of a step, and the way there a few e-foldings.
+_NUDGE = 1e-3
+# Newton steps shorter than this, in lengths of the neighbourhood, are at rest.
+_AT_REST = 1e-6
+# Two critical points closer than this, in lengths of the neighbourhood, are one.
+_SAME = 1e-5
+
+# The string: it stands still when its images move by less than this part of their distance.
+_STILL = 1e-3
+# Bend of the first string in units of its length, by which it leaves ridges of symmetry.
+_BEND = 0.02
+# Iterations between two looks at the curvature, which costs more than a gradient; steps of one
+# over it would be too long only where it doubles meanwhile, and then no longer than half a gap.
+_RENEWED = 10
+# Points between two images at which peaks of the loss are looked for.
+_FINER = 8
+# With more strings than this, a search gives up.
+_MOST_STRINGS = 24
+
+
+class Descent(NamedTuple):
+    """Where descents end: positions (n, dim), how, and all points on the way if recorded."""
+
+    end: FloatArray
+    status: IntArray
+    way: list[FloatArray]
+
+
+class _Pass(NamedTuple):
+    """An index-1 saddle, the two minima that it joins and the descents to them."""
+
+    saddle: FloatArray
+    value: float
+    minima: tuple[int, int]
+    lines: tuple[FloatArray, FloatArray]
+
+
+def minimum_energy_path(
+    landscape: Landscape,
+    start: ArrayLike,
+    end: ArrayLike,
+    *,
+    images: int = 41,
+    tolerance: float = 1e-6,
+    iterations: int = 2000,
+) -> xr.Dataset:
+    r"""Find a minimum-energy path between two minima, and the barriers on it.
+
+    On a minimum-energy path the gradient has no part across the path,
+
+    .. math:: \nabla f - (\nabla f \cdot \hat\tau) \hat\tau = 0,
+
+    so it consists of lines of steepest descent, two from each of its saddles.  It is found in
+    three steps.  A string of `images` points, at first nearly straight, moves down the gradient
+    and is kept evenly spaced (the simplified string method).  The peaks of the loss along it
+    are taken to saddles of index 1 by eigenvector-following.  Steepest descent from both sides
+    of every saddle then shows which minima it joins; where these leave a gap, a further string
+    is stretched over it.  So minima on the way split the path, and a path that is returned as
+    converged is a chain of descents that were really followed, not a string at rest.
+
+    There may be other and lower paths: what a string finds depends on where it begins.  The
+    lowest one over all known saddles is what `barriers` tells.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The loss, with a Hessian.
+    start, end : array_like, shape (dim,)
+        Two minima with positive definite Hessian; they are polished by Newton's method if
+        they are off by less than a tenth of their distance.
+    images : int
+        Number of images, >= 3, evenly spaced between one critical point and the next.  A path
+        with more critical points than that gets an image for each of them.
+    tolerance : float
+        Local error of the descents, in units of the distance from their saddle to the nearest
+        other critical point, in [1e-9, 1e-4].  The path is off by about its power 2/3.
+    iterations : int
+        The most steps of one string, >= 1.
+
+    Returns
+    -------
+    xarray.Dataset
+        Along `image`: `position`, `value`, `arc_length` and `residual`, the norm of the
+        gradient across the path.  Along `barrier`, in order from start to end: `saddle` (its
+        position), `saddle_value`, `saddle_index`, `saddle_eigenvalues`, `saddle_gradient` (norm),
+        `saddle_image`, and `height_forward` and `height_backward` above the minima before and
+        after it.  Along `well`, one more: `minimum`, `minimum_value`, `minimum_image`.
+        `height_above_start` and `height_above_end` are those of the highest image.
+        Attributes: `converged`, 1 or 0, and `iterations` and `strings` that were needed.  A path
+        that has not converged is the first string, without barriers.
+
+    Raises
+    ------
+    InvalidValueError
+        If an end is not near a minimum, both are the same one, or an argument is not allowed.
+
+    References
+    ----------
+    E, Ren and Vanden-Eijnden (2007), Journal of Chemical Physics 126, 164103;
+    Cerjan and Miller (1981), Journal of Chemical Physics 75, 2800-2806; Carr, Trygubenko
+    and Wales (2005), Journal of Chemical Physics 122, 234903, on joining gaps; Shampine and
+    Reichelt (1997), SIAM Journal on Scientific Computing 18, 1-22, for the descents.
+
+    Examples
+    --------
+    >>> import fastdescent as fd
+    >>> path = minimum_energy_path(fd.landscapes.Himmelblau(), [3.0, 2.0], [3.5844, -1.8481])
+    >>> print(f"{path['height_above_start']:.8f}, {path.attrs['converged']}")
+    13.31192627, 1
+    """
+    _check(images, tolerance, iterations)
+    ends = _ends(landscape, start, end)
+    search = _Search(landscape, ends, images, tolerance, iterations)
+    route = search.run()
+    return _dataset(search, _legs(search, route), images)
+
+
+def follow_modes(
+    landscape: Landscape, points: FloatArray, index: int, reach: float | FloatArray
+) -> tuple[FloatArray, NDArray[np.bool_]]:
+    """Follow the eigenvectors of the Hessian to critical points of a given index.
+
+    Up along the lowest `index` eigenvectors and down along the others, by Newton's step in
+    each; where the signs of the curvatures are right, this is Newton's method on the gradient.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The loss.
+    points : ndarray, shape (n, dim)
+        Where to begin.
+    index : int
+        Number of directions of ascent.
+    reach : float or ndarray, shape (n,)
+        The longest allowed step.
+
+    Returns
+    -------
+    points : ndarray, shape (n, dim)
+        Where it ends.
+    found : ndarray of bool, shape (n,)
+        Whether that is a critical point with `index` negative eigenvalues and no zero ones.
+    """
+    x = np.array(points, dtype=float)
+    reach = np.broadcast_to(np.asarray(reach, dtype=float), len(x))
+    last = np.full(len(x), np.inf)
+    right = np.zeros(len(x), dtype=bool)
+    moving = np.isfinite(x).all(axis=1)
+    for _ in range(200):
+        at = np.flatnonzero(moving)
+        if not at.size:
+            break
+        gradient, values, vectors, finite = _Local.at(landscape, x[at])
+        size = np.maximum(np.abs(values), 1e-14 * np.abs(values).max(axis=1, keepdims=True))
+        size = np.maximum(size, _TINY)
+        parts = _along(vectors, gradient) / size
+        parts[:, :index] *= -1.0
+        step = -_across(vectors, parts)
+        distance = length(step)
+        step *= np.minimum(1.0, reach[at] / np.maximum(distance, _TINY))[:, None]
+        right[at] = finite & ((values < 0.0).sum(axis=1) == index) & (values != 0.0).all(axis=1)
+        # At the limit of the arithmetic, steps are small and no longer shrink.
+        small = distance <= 1e-8 * reach[at]
+        moving[at] = finite & ~((distance == 0.0) | (small & (distance >= 0.5 * last[at])))
+        x[at[moving[at]]] += step[moving[at]]
+        last[at] = np.where(finite, distance, np.inf)
+    return x, right & (last <= 1e-8 * reach)
+
+
+def nudged_saddles(landscape: Landscape, saddles: FloatArray, scale: FloatArray) -> FloatArray:
+    """Return points beside saddles, on both sides along the unstable direction: (2, n, dim)."""
+    direction = _Local.at(landscape, saddles).vectors[:, :, 0]
+    # A rule for the sign, so that the order of the sides is the same on every machine.
+    largest = np.argmax(np.abs(direction) > 0.5 * np.abs(direction).max(1, keepdims=True), 1)
+    direction = direction * np.sign(direction[np.arange(len(direction)), largest])[:, None]
+    shift = _NUDGE * scale[:, None] * direction
+    return np.stack([saddles - shift, saddles + shift])
+
+
+def descend(
+    landscape: Landscape,
+    starts: FloatArray,
+    box: FloatArray,
+    scale: FloatArray,
+    tolerance: float,
+    *,
+    record: bool = False,
+) -> Descent:
+    r"""Follow the gradient flow from many points until it comes to rest or leaves a box.
+
+    .. math:: \dot x = -\nabla f(x)
+
+    The method is linearly implicit, of order 2 and L-stable, with the Hessian as Jacobian, so
+    stiff valleys cost no more than others.  Flow that comes to rest at a saddle, as happens in
+    planes of symmetry, is nudged to the side and goes on.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The loss.
+    starts : ndarray, shape (n, dim)
+        Where to begin.
+    box : ndarray, shape (dim, 2)
+        Where a descent has left it, it ends.
+    scale : ndarray, shape (n,)
+        Length of the neighbourhood of each start.
+    tolerance : float
+        Local error of a step in units of `scale`.
+    record : bool
+        Whether to keep all points on the way.
+    """
+    x = starts.copy()
+    status = np.full(len(x), RUNNING, dtype=np.int64)
+    local = _Local.at(landscape, x)
+    step = 0.1 / np.maximum(np.abs(local.values).max(axis=1), _TINY)
+    way = [x.copy()] if record else []
+    for _ in range(_MOST_STEPS):
+        active = np.flatnonzero(status == RUNNING)
+        if not active.size:
+            break
+        h = step[active]
+        new, error = _rosenbrock(landscape, x[active], local.of(active), h)
+        error = np.where(np.isfinite(error), error / (tolerance * scale[active]), np.inf)
+        step[active] = h * np.clip(0.8 * np.maximum(error, 1e-9) ** (-1.0 / 3.0), 0.2, 5.0)
+        taken = active[error <= 1.0]
+        x[taken] = new[error <= 1.0]
+        local.renew(landscape, x, taken)
+        status[taken] = _status(x[taken], local.of(taken), box, scale[taken])
+        turned = taken[status[taken] == _AT_SADDLE]
+        x[turned] += _NUDGE * scale[turned, None] * local.vectors[turned, :, 0]
+        local.renew(landscape, x, turned)
+        status[turned] = RUNNING
+        if record:
+            way.append(x.copy())
+    return Descent(x, status, way)
+
+
+def _status(x: FloatArray, local: _Local, box: FloatArray, scale: FloatArray) -> IntArray:
+    """Return the status of descents after a step."""
+    parts = np.abs(_along(local.vectors, local.gradient))
+    newton = np.divide(parts, np.abs(local.values), out=np.zeros_like(parts), where=parts > 0.0)
+    still = length(newton) <= _AT_REST * scale
+    outside = ((x < box[:, 0]) | (x > box[:, 1])).any(axis=1) | ~local.finite
+    rest = np.where(local.values[:, 0] < 0.0, _AT_SADDLE, ARRIVED)
+    return np.where(outside, LEFT, np.where(still, rest, RUNNING))
+
+
+@np.errstate(all="ignore")  # a step that is far too long is not taken
+def _rosenbrock(
+    landscape: Landscape, x: FloatArray, local: _Local, step: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the points after one step of the flow, and the norms of the steps' errors."""
+    d, e = 1.0 / (2.0 + math.sqrt(2.0)), 6.0 + math.sqrt(2.0)
+    h = step[:, None]
+    denominator = 1.0 + h * d * local.values
+
+    def solved(right: FloatArray) -> FloatArray:
+        return _across(local.vectors, _along(local.vectors, right) / denominator)
+
+    slope = -local.gradient
+    k1 = solved(slope)
+    middle = -landscape.gradient(x + 0.5 * h * k1)
+    k2 = solved(middle - k1) + k1
+    new = x + h * k2
+    after = -landscape.gradient(new)
+    k3 = solved(after - e * (k2 - middle) - 2.0 * (k1 - slope))
+    return new, length(h / 6.0 * (k1 - 2.0 * k2 + k3))
+
+
+class _Local(NamedTuple):
+    """Gradients, eigenvalues (ascending) and eigenvectors at points, and whether all are finite.
+
+    Where they are not, they are 0.
+    """
+
+    gradient: FloatArray
+    values: FloatArray
+    vectors: FloatArray
+    finite: NDArray[np.bool_]
+
+    @classmethod
+    def at(cls, landscape: Landscape, x: FloatArray) -> _Local:
+        gradient, hessian = landscape.gradient(x), landscape.hessian(x)
+        finite = np.isfinite(np.concatenate([gradient[:, None], hessian], axis=1)).all(axis=(1, 2))
+        values, vectors = np.linalg.eigh(np.where(finite[:, None, None], hessian, 0.0))
+        return cls(np.where(finite[:, None], gradient, 0.0), values, vectors, finite)
+
+    def of(self, chosen: IntArray) -> _Local:
+        gradient, values, vectors, finite = self
+        return _Local(gradient[chosen], values[chosen], vectors[chosen], finite[chosen])
+
+    def renew(self, landscape: Landscape, x: FloatArray, chosen: IntArray) -> None:
+        for part, value in zip(self, _Local.at(landscape, x[chosen]), strict=True):
+            part[chosen] = value
+
+
+def _along(vectors: FloatArray, x: FloatArray) -> FloatArray:
+    """Return the components of vectors (n, dim) along eigenvectors (n, dim, dim)."""
+    return np.asarray(np.einsum("nij,ni->nj", vectors, x))
+
+
+def _across(vectors: FloatArray, parts: FloatArray) -> FloatArray:
+    """Return the vectors that have these components along the eigenvectors."""
+    return np.asarray(np.einsum("nij,nj->ni", vectors, parts))
+
+
+def length(x: FloatArray) -> FloatArray:
+    """Return the Euclidean norm along the last axis."""
+    return np.asarray(np.sqrt((x * x).sum(axis=-1)))
+
+
+class _Search:
+    """Strings and descents until a chain of passes joins the first two minima."""
+
+    def __init__(
+        self,
+        landscape: Landscape,
+        ends: FloatArray,
+        images: int,
+        tolerance: float,
+        iterations: int,
+    ) -> None:
+        self.landscape, self.tolerance, self.most = landscape, tolerance, iterations
+        self.size = float(length(ends[1] - ends[0]))
+        self.images = max(images, 15)  # fewer cannot follow a path round two corners
+        around = np.concatenate([ends, landscape.domain.T])
+        low, high = around.min(axis=0), around.max(axis=0)
+        self.box = np.stack([low - (high - low), high + (high - low)], axis=1)
+        self.minima: list[FloatArray] = list(ends)
+        self.passes: list[_Pass] = []
+        self.strings: dict[tuple[int, int], FloatArray] = {}
+        self.iterations = 0
+
+    def run(self) -> list[int]:
+        """Return the minima along the path; two in a row that no pass joins have a string."""
+        groups = self._groups()
+        while groups[0] != groups[1] and len(self.strings) <= _MOST_STRINGS:
+            gaps = self._gaps(groups)
+            if not gaps:
+                break
+            for gap in gaps:
+                self.strings[gap] = self._string(*gap)
+                self._explore(self.strings[gap])
+            groups = self._groups()
+        joined = [(p.value, *p.minima) for p in self.passes]
+        if groups[0] != groups[1]:
+            joined = [(math.inf, 0, 1)]
+        return _bottleneck_route(joined, len(self.minima))
+
+    def _groups(self) -> list[int]:
+        """Return for each minimum the smallest one that passes join it to."""
+        groups = list(range(len(self.minima)))
+        for a, b in (p.minima for p in self.passes):
+            low, high = sorted((groups[a], groups[b]))
+            groups = [low if group == high else group for group in groups]
+        return groups
+
+    def _gaps(self, groups: Sequence[int]) -> list[tuple[int, int]]:
+        """Return the gaps that no string has tried, on the chain from start to end.
+
+        It is the chain of minima with the least sum of squared gaps.
+        """
+        x, group = np.array(self.minima), np.array(groups)
+        weights = length(x[:, None] - x) ** 2
+        weights[group[:, None] == group] *= 1e-12  # joined already: no gap, but not for nothing
+        for pair in self.strings:
+            if groups[pair[0]] != groups[pair[1]]:
+                weights[pair] = weights[pair[::-1]] = np.inf
+        graph = csgraph_from_dense(weights, null_value=np.inf)
+        before = dijkstra(graph, directed=False, indices=[0], return_predecessors=True)[1][0]
+        chain = [1]
+        while before[chain[-1]] >= 0:
+            chain.append(int(before[chain[-1]]))
+        pairs = [(min(pair), max(pair)) for pair in itertools.pairwise(chain)]
+        return [pair for pair in pairs if groups[pair[0]] != groups[pair[1]]]
+
+    def _string(self, a: int, b: int) -> FloatArray:
+        x = _bent(self.minima[a], self.minima[b], self.images)
+        for iteration in range(self.most):
+            self.iterations += 1
+            if iteration % _RENEWED == 0:
+                values = _Local.at(self.landscape, x[1:-1]).values
+                curvature = np.maximum(np.abs(values).max(axis=1, keepdims=True), _TINY)
+            spacing = float(length(np.diff(x, axis=0)).mean())
+            gradient = self.landscape.gradient(x[1:-1])
+            finite = np.isfinite(gradient).all(axis=1, keepdims=True)
+            step = np.where(finite, gradient, 0.0) / curvature
+            reach = 0.5 * spacing / np.maximum(length(step), _TINY)
+            moved = x.copy()
+            moved[1:-1] -= step * np.minimum(1.0, reach)[:, None]
+            moved = _evenly(moved, self.images)
+            change = float(length(moved - x).max())
+            x = moved
+            if change <= _STILL * spacing:
+                break
+        return x
+
+    def _explore(self, string: FloatArray) -> None:
+        """Take the peaks on a string to saddles, and these down to the minima beside them."""
+        spacing = float(length(np.diff(string, axis=0)).mean())
+        fine = _evenly(string, _FINER * (len(string) - 1) + 1)
+        value = self.landscape.value(fine)
+        peaks = np.flatnonzero((value[1:-1] >= value[:-2]) & (value[1:-1] > value[2:])) + 1
+        found, right = follow_modes(self.landscape, fine[peaks], 1, spacing)
+        saddles = self._new(found[right])
+        if len(saddles):
+            self._join(saddles)
+
+    def _new(self, found: FloatArray) -> FloatArray:
+        known = [p.saddle for p in self.passes]
+        for x in found:
+            if not any(length(x - other) <= _SAME * self.size for other in known):
+                known.append(x)
+        return np.array(known[len(self.passes) :])
+
+    def _join(self, saddles: FloatArray) -> None:
+        others = np.concatenate([np.array(self.minima), saddles])
+        distance = length(saddles[:, None] - others)
+        scale = np.where(distance > _SAME * self.size, distance, np.inf).min(axis=1)
+        starts = nudged_saddles(self.landscape, saddles, scale)
+        k = len(saddles)
+        down = descend(
+            self.landscape,
+            starts.reshape(2 * k, -1),
+            self.box,
+            np.tile(scale, 2),
+            self.tolerance,
+            record=True,
+        )
+        bottom, right = follow_modes(self.landscape, down.end, 0, 0.1 * np.tile(scale, 2))
+        right &= down.status == ARRIVED
+        way = np.stack(down.way)
+        for i, saddle in enumerate(saddles):
+            if not (right[i] and right[k + i]):
+                continue
+            minima = self._minimum(bottom[i]), self._minimum(bottom[k + i])
+            if minima[0] != minima[1]:
+                first = _line(saddle, way[:, i], self.minima[minima[0]])
+                second = _line(saddle, way[:, k + i], self.minima[minima[1]])
+                value = self.landscape.value(saddle)
+                self.passes.append(_Pass(saddle, value, minima, (first, second)))
+
+    def _minimum(self, x: FloatArray) -> int:
+        """Return the number of a minimum, a new one if it is not known yet."""
+        for number, known in enumerate(self.minima):
+            if length(x - known) <= _SAME * self.size:
+                return number
+        self.minima.append(x)
+        return len(self.minima) - 1
+
+
+def _bottleneck_route(joined: Sequence[tuple[float, int, int]], count: int) -> list[int]:
+    """Return the minima on the way from 0 to 1 whose passes are all as low as can be."""
+    groups = list(range(count))
+    neighbours: list[list[int]] = [[] for _ in range(count)]
+    for _, a, b in sorted(joined):
+        if groups[a] != groups[b]:
+            groups = [groups[a] if group == groups[b] else group for group in groups]
+            neighbours[a].append(b)
+            neighbours[b].append(a)
+    ways = [[0]]  # the passes kept form a forest, in which there is one way
+    while ways[-1][-1] != 1:
+        way = ways.pop()
+        ways += [[*way, k] for k in neighbours[way[-1]] if k not in way[-2:]]
+    return ways[-1]
+
+
+class _Segment(NamedTuple):
+    """A part of the path between two critical points: its points and unit tangents."""
+
+    points: FloatArray
+    tangents: FloatArray
+
+
+def _legs(search: _Search, route: Sequence[int]) -> tuple[list[_Segment], list[_Pass]]:
+    """Return the segments of the path and the passes between them."""
+    segments, used = [], []
+    for a, b in itertools.pairwise(route):
+        joining = [p for p in search.passes if set(p.minima) == {a, b}]
+        if not joining:
+            string = search.strings[a, b]
+            tangents = np.gradient(string, axis=0)
+            return [_Segment(string, tangents / length(tangents)[:, None])], []
+        lowest = min(joining, key=lambda p: p.value)
+        up, down = lowest.lines if lowest.minima == (a, b) else lowest.lines[::-1]
+        segments += [_flow(search.landscape, points) for points in (up[::-1], down)]
+        used.append(lowest)
+    return segments, used
+
+
+def _flow(landscape: Landscape, points: FloatArray) -> _Segment:
+    """Return a line of the gradient flow with its tangents, which are its gradients."""
+    chords = np.diff(points, axis=0)
+    tangents = np.concatenate([chords[:1], landscape.gradient(points[1:-1]), chords[-1:]])
+    tangents[1:-1] *= np.sign((tangents[1:-1] * chords[1:]).sum(axis=1))[:, None]
+    return _Segment(points, tangents / length(tangents)[:, None])
+
+
+def _line(saddle: FloatArray, way: FloatArray, minimum: FloatArray) -> FloatArray:
+    """Return the points of a descent, each once, with its exact ends."""
+    near = 10.0 * _AT_REST * length(minimum - saddle) + 10.0 * length(way[-1] - minimum)
+    kept = np.concatenate([[True], length(np.diff(way, axis=0)) > 0.0])
+    inner = way[kept & (length(way - minimum) > near)]
+    return np.concatenate([saddle[None], inner, minimum[None]])
+
+
+def _bent(start: FloatArray, end: FloatArray, images: int) -> FloatArray:
+    """Return a string that is straight but for a slight bend in a direction without symmetry."""
+    t = np.linspace(0.0, 1.0, images)[:, None]
+    along = (end - start) / length(end - start)
+    aside = normals(0, START, np.arange(1), len(start))[0]
+    aside -= (aside @ along) * along
+    size = float(length(aside))
+    bend = _BEND * length(end - start) * (aside / size if size > 1e-9 else 0.0 * aside)
+    return np.asarray(start + t * (end - start) + np.sin(math.pi * t) * bend)
+
+
+def _evenly(x: FloatArray, count: int) -> FloatArray:
+    """Return points evenly spaced along a polygon."""
+    s = np.concatenate([[0.0], np.cumsum(length(np.diff(x, axis=0)))])
+    at = np.linspace(0.0, s[-1], count)
+    inner = np.stack([np.interp(at, s, column) for column in x.T], axis=1)
+    inner[0], inner[-1] = x[0], x[-1]
+    return inner
+
+
+def _curve(segment: _Segment) -> tuple[CubicHermiteSpline, float]:
+    """Return a segment as a curve over its arc length, and its whole length."""
+    turn = length(np.diff(segment.tangents, axis=0))
+    # A chord is shorter than its arc by a 24th of the square of the angle that it spans.
+    arcs = length(np.diff(segment.points, axis=0)) * (1.0 + turn**2 / 24.0)
+    s = np.concatenate([[0.0], np.cumsum(arcs)])
+    return CubicHermiteSpline(s, segment.points, segment.tangents), float(s[-1])
+
+
+def _shares(lengths: FloatArray, intervals: int) -> IntArray:
+    """Return how many intervals each segment gets: at least one, the rest by its length."""
+    shares = np.ones(len(lengths), dtype=np.int64)
+    for _ in range(intervals - len(lengths)):
+        shares[np.argmax(lengths / shares)] += 1
+    return shares
+
+
+def _dataset(search: _Search, legs: tuple[list[_Segment], list[_Pass]], images: int) -> xr.Dataset:
+    segments, passes = legs
+    landscape = search.landscape
+    curves = [_curve(segment) for segment in segments]
+    shares = _shares(np.array([size for _, size in curves]), images - 1)
+    positions, tangents, arc = [segments[0].points[:1]], [segments[0].tangents[:1]], [np.zeros(1)]
+    for segment, (curve, size), share in zip(segments, curves, shares, strict=True):
+        at = np.linspace(0.0, size, share + 1)[1:]
+        positions += [curve(at[:-1]), segment.points[-1:]]
+        tangents.append(curve(at, 1))
+        arc.append(arc[-1][-1] + at)
+    position, tangent = np.concatenate(positions), np.concatenate(tangents)
+    value, gradient = landscape.value(position), landscape.gradient(position)
+    tangent /= length(tangent)[:, None]
+    with np.errstate(invalid="ignore"):  # a string may stand where the loss is infinite
+        across = gradient - (gradient * tangent).sum(axis=1, keepdims=True) * tangent
+    nodes = np.concatenate([[0], np.cumsum(shares)])
+    data = {
+        "position": variable("image coordinate", position, "position on the path"),
+        "value": variable("image", value, "loss on the path"),
+        "arc_length": variable("image", np.concatenate(arc), "arc length from the start"),
+        "residual": variable("image", length(across), "norm of the gradient across the path"),
+        **_barriers(search, passes, nodes if passes else nodes[[0, -1]]),
+    }
+    for name, end in (("start", 0), ("end", -1)):
+        height = value.max() - value[end]
+        data[f"height_above_{name}"] = variable("", height, f"highest image above the {name}")
+    attributes = {
+        "landscape": repr(landscape),
+        "method": "string, eigenvector-following, descents from the saddles",
+        "converged": int(bool(passes)),
+        "iterations": search.iterations,
+        "strings": len(search.strings),
+        "tolerance": search.tolerance,
+    }
+    return xr.Dataset(data, attrs=attributes)
+
+
+def _barriers(search: _Search, passes: Sequence[_Pass], nodes: IntArray) -> dict[str, Any]:
+    """Return the variables of saddles and minima; `nodes` are their images in turn."""
+    landscape, dim = search.landscape, search.landscape.dim
+    saddles = np.array([p.saddle for p in passes]).reshape(-1, dim)
+    order = [0]  # the two minima of each pass in the order of the path
+    for p in passes:
+        order.append(p.minima[0] if p.minima[1] == order[-1] else p.minima[1])
+    minima = np.array([search.minima[k] for k in order]) if passes else np.array(search.minima[:2])
+    low, high = landscape.value(minima), landscape.value(saddles) if passes else np.zeros(0)
+    gradient, eigenvalues = _Local.at(landscape, saddles)[:2] if passes else (saddles, saddles)
+    index = (eigenvalues < 0.0).sum(axis=1)
+    return {
+        "saddle": variable("barrier coordinate", saddles, "position of the saddle"),
+        "saddle_value": variable("barrier", high, "loss at the saddle"),
+        "saddle_index": variable("barrier", index, "number of negative eigenvalues"),
+        "saddle_eigenvalues": variable("barrier eigenvalue", eigenvalues, "of the Hessian"),
+        "saddle_gradient": variable("barrier", length(gradient), "norm of the gradient"),
+        "saddle_image": variable("barrier", nodes[1:-1:2], "image at the saddle"),
+        "height_forward": variable(
+            "barrier", high - low[:-1][: len(high)], "above the minimum before"
+        ),
+        "height_backward": variable(
+            "barrier", high - low[1:][: len(high)], "above the minimum after"
+        ),
+        "minimum": variable("well coordinate", minima, "position of the minimum"),
+        "minimum_value": variable("well", low, "loss at the minimum"),
+        "minimum_image": variable("well", nodes[::2] if passes else nodes, "image at the minimum"),
+    }
+
+
+def variable(dims: str, values: Any, long_name: str) -> tuple[Any, ...]:
+    """Return a dimensionless variable of a dataset."""
+    return tuple(dims.split()), values, {"long_name": long_name, "units": "1"}
+
+
+def _check(images: Any, tolerance: Any, iterations: Any) -> None:
+    if not is_integer(images) or images < 3:
+        raise InvalidValueError("images", images, "an integer >= 3", "both ends are images")
+    if not isinstance(tolerance, int | float) or not 1e-9 <= tolerance <= 1e-4:
+        raise InvalidValueError("tolerance", tolerance, "a number in [1e-9, 1e-4]")
+    if not is_integer(iterations) or iterations < 1:
+        raise InvalidValueError("iterations", iterations, "an integer >= 1")
+
+
+def _ends(landscape: Landscape, start: ArrayLike, end: ArrayLike) -> FloatArray:
+    """Return both ends, polished to minima."""
+    given = {"start": np.asarray(start, dtype=float), "end": np.asarray(end, dtype=float)}
+    for name, point in given.items():
+        if point.shape != (landscape.dim,) or not np.isfinite(point).all():
+            raise InvalidValueError(
+                name, point.tolist(), f"one point: {landscape.dim} finite coordinates"
+            )
+    points = np.array(list(given.values()))
+    apart = float(length(points[1] - points[0]))
+    way = "take two minima, such as those that find_critical_points returns"
+    if apart == 0.0:
+        raise InvalidValueError("end", end, "another minimum than the start", way)
+    found, right = follow_modes(landscape, points, 0, 0.1 * apart)
+    for name, point, at, ok in zip(given, points, found, right, strict=True):
+        if not ok or length(at - point) > 0.1 * apart:
+            norm = float(length(landscape.gradient(point)))
+            raise InvalidValueError(
+                f"{name}: gradient norm {norm:.3g}", point.tolist(), "a strict minimum", way
+            )
+    if length(found[1] - found[0]) <= _SAME * apart:
+        raise InvalidValueError("end", end, "another minimum than the start", way)
+    return found
