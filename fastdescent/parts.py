@@ -318,9 +318,8 @@ class Part:
         if choices and value not in choices:
             raise UnknownNameError(f"{type(self).__name__}.{field.name}", value, choices)
         kind = field.metadata.get("part")
-        if kind and not (
-            value is field.default or (isinstance(value, Part) and value.kind == kind)
-        ):
+        right = value is field.default or (isinstance(value, Part) and value.kind == kind)
+        if kind and not right:
             none = ", or None" if field.default is None else ""
             raise InvalidValueError(where, value, f"a part of kind {kind!r}{none}")
         integer, number = field.metadata.get("integer"), field.metadata.get("number")

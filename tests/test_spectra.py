@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import doctest
 import importlib
-import sys
 import threading
 
 import mpmath
 import numpy as np
 import pytest
 import scipy.linalg
+import threadpoolctl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from landscape_cases import FURTHER
@@ -377,7 +377,6 @@ def test_blocks_run_at_once_and_an_error_ends_them():
 
 
 def test_blas_has_one_thread_meanwhile_and_its_own_afterwards():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
 
     def threads():
         return {
@@ -391,17 +390,6 @@ def test_blas_has_one_thread_meanwhile_and_its_own_afterwards():
         over_blocks(lambda _: seen.append(threads()), 4, 1, threads=2)
         assert threads() == {2}
     assert seen == [{1}] * 4
-
-
-def test_without_control_of_blas_there_is_one_worker(monkeypatch):
-    monkeypatch.setitem(sys.modules, "threadpoolctl", None)
-    hessians_module._blas.cache_clear()
-    try:
-        workers = set()
-        over_blocks(lambda _: workers.add(threading.get_ident()), 50, 1, threads=2)
-        assert workers == {threading.get_ident()}
-    finally:
-        hessians_module._blas.cache_clear()
 
 
 # Some eigenvalues ----------------------------------------------------------------------------

@@ -12,7 +12,6 @@ second order, and that from the next larger steps says how large the rest may be
 from __future__ import annotations
 
 import functools
-import importlib
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -21,6 +20,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import ArrayLike
 from scipy.sparse.linalg import LinearOperator
+from threadpoolctl import ThreadpoolController
 
 from fastdescent import memory
 from fastdescent.engine.ensemble import _checked_threads
@@ -250,8 +250,7 @@ def over_blocks(
 
     Meanwhile BLAS has one thread for each of ours.  Where it has more, its threads wait for each
     other: on two cores the eigenvalues of matrices of dim 100 took 660 microseconds each in one
-    worker and 10 500 in two, where they take 300 with one thread.  Only threadpoolctl can hold
-    it; without that package there is one worker.
+    worker and 10 500 in two, where they take 300 with one thread.
 
     Parameters
     ----------
@@ -275,7 +274,7 @@ def over_blocks(
             work(block)
 
     with _ONE_BLAS_THREAD:
-        if workers <= 1 or _blas() is None:
+        if workers <= 1:
             for block in blocks:
                 quietly(block)
             return
@@ -286,12 +285,8 @@ def over_blocks(
 
 @functools.cache
 def _blas() -> Any:
-    """Return the controller of BLAS's threads; None without threadpoolctl."""
-    try:
-        module = importlib.import_module("threadpoolctl")  # comes with scikit-learn
-    except ImportError:
-        return None
-    return module.ThreadpoolController()
+    """Return the controller of BLAS's threads; finding the libraries takes a while."""
+    return ThreadpoolController()
 
 
 class _OneBlasThread:
@@ -303,7 +298,7 @@ class _OneBlasThread:
 
     def __enter__(self) -> None:
         with self._lock:
-            if not self._inside and _blas() is not None:
+            if not self._inside:
                 self._limits = _blas().limit(limits=1, user_api="blas")
             self._inside += 1
 
