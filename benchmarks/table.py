@@ -24,7 +24,7 @@ import numba
 
 from benchmarks.peers import PEERS, workloads
 
-BLOCKS = ("programs", "engine", "kernels", "training", "formulas")
+BLOCKS = ("programs", "engine", "kernels", "training", "formulas", "geometry")
 
 TITLES = {
     "rosenbrock-2": "Adam, Rosenbrock dim 2, 8192 trajectories, fixed steps",
@@ -219,6 +219,13 @@ def training_rows(setting: Setting) -> list[str]:
     return rows(setting)
 
 
+def geometry_rows(setting: Setting) -> list[str]:
+    """Return the lines of the table of Hessians' eigenvalues."""
+    from benchmarks.geometry import rows  # noqa: PLC0415 - it imports this module
+
+    return rows(setting)
+
+
 def formula_rows() -> list[str]:
     """Return the line about kernels made from formulas."""
     ratios = json.loads(child("-m", "benchmarks.any_loss", "--json"))
@@ -241,6 +248,8 @@ def block(name: str, setting: Setting) -> str:
         lines = ["| | measured |", "|---|---|", *(row for part in parts for row in part(setting))]
     elif name == "training":
         lines = training_rows(setting)
+    elif name == "geometry":
+        lines = geometry_rows(setting)
     elif name == "formulas":
         lines = [textwrap.fill(formula_rows()[0], 95)]
     else:
