@@ -474,3 +474,9 @@ def test_a_landscape_on_data_has_regions_too():
     model = fd.models.LinearRegression(data)
     ds = classify_regions(model, np.zeros((2, model.dim)))
     assert ds.region.values.tolist() == ["ravine"] * 2
+
+
+def test_points_outside_the_domain_are_counted():
+    for classify in (classify_points, classify_regions):
+        ds = classify(fd.landscapes.Himmelblau(), [[3.0, 2.0], [7.0, 0.0], [0.0, -9.0]])
+        assert ds.attrs["outside_domain"] == 2

@@ -11,8 +11,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.hessians import hessians
 from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
+from fastdescent.starts import outside
 
 __all__ = ["KINDS", "classify_points"]
 
@@ -71,7 +73,8 @@ def classify_points(
         something lower is known: that minimum, or one of the points.  A maximum is "local" if one
         of the points is higher.  Everything else is "unknown"; the attribute ``scope_from`` says
         what was known.  ``margin``: by how many decades the nearest threshold could move before
-        the kind changes.
+        the kind changes.  The attribute ``outside_domain`` counts points outside the landscape's
+        domain, which is a habit, not a fence.
 
     Raises
     ------
@@ -123,6 +126,7 @@ def classify_points(
         {name: (dims, data, {"long_name": said}) for name, (dims, data, said) in variables.items()},
         attrs={
             "landscape": repr(landscape),
+            "outside_domain": outside(points, landscape),
             "scope_from": known,
             "gradient_threshold": gradient,
             "curvature_threshold": curvature,
@@ -148,14 +152,11 @@ class _Spectrum(NamedTuple):
         critical: NDArray[np.bool_],
     ) -> _Spectrum:
         """Decompose Hessians; steadiness is looked at where the points are critical."""
-        finite = np.isfinite(hess).all(axis=(1, 2))
-        values = np.full(points.shape, np.nan)
+        values, vectors = symmetric_eigen(hess)
         steady = np.ones(points.shape, dtype=bool)
-        values[finite], vectors = np.linalg.eigh(hess[finite])
-        near = critical[finite]
-        if near.any():
-            at = np.flatnonzero(finite)[near]
-            lam, v = values[at], vectors[near]
+        at = np.flatnonzero(critical & np.isfinite(values).all(axis=1))
+        if at.size:
+            lam, v = values[at], vectors[at]
             along = np.einsum("nji,nj->ni", v, grad[at])
             # A step along a direction without any curvature has no length of its own.
             step = np.divide(along, lam, out=np.zeros_like(along), where=lam != 0.0)

@@ -13,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.hessians import hessians
 from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_number
+from fastdescent.starts import outside
 
 __all__ = ["REGIONS", "Thresholds", "classify_regions", "region_fractions"]
 
@@ -146,7 +148,8 @@ def classify_regions(
         (:math:`\omega s`, radians; nan where not convex).
 
         ``margin``: by how many decades the nearest threshold could move before the label
-        changes.  Points at which loss or Hessian are not finite have the region "".
+        changes.  Points at which loss or Hessian are not finite have the region "".  The
+        attribute ``outside_domain`` counts points outside the landscape's domain.
 
     Raises
     ------
@@ -186,7 +189,12 @@ def classify_regions(
     }
     for name, said in _SAID.items():
         variables[name] = ("point", found[name], {"long_name": said, "units": "1"})
-    about = {"landscape": repr(landscape), "length": unit.length, "height": unit.loss}
+    about: dict[str, object] = {
+        "landscape": repr(landscape),
+        "outside_domain": outside(points, landscape),
+        "length": unit.length,
+        "height": unit.loss,
+    }
     return xr.Dataset(variables, attrs=about | dataclasses.asdict(limits))
 
 
@@ -208,7 +216,7 @@ def _measured(
     hess = hessians(landscape, points).matrices
     usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm)
     found = {name: np.full(len(points), np.nan) for name in _SAID}
-    values, vectors = np.linalg.eigh(hess[usable])
+    values, vectors = symmetric_eigen(hess[usable])
     size = np.abs(values).max(axis=1)
     radius = limits.radius * unit.length
     change = norm[usable] * radius + 0.5 * size * radius**2
