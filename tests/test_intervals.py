@@ -17,16 +17,9 @@ from landscape_cases import cases
 import fastdescent as fd
 from fastdescent import landscapes
 from fastdescent.contracts import JIT
-from fastdescent.geometry import intervals
-from fastdescent.geometry.intervals import (
-    BOUNDS,
-    Derivatives,
-    Enclosure,
-    Interval,
-    halved,
-    isolate,
-    traced,
-)
+from fastdescent.geometry import intervals, isolation
+from fastdescent.geometry.intervals import BOUNDS, Enclosure, Interval, traced
+from fastdescent.geometry.isolation import Derivatives, halved, isolate
 from fastdescent.symbolic.expression import compare, coordinate, make
 
 EPSILON = np.finfo(float).eps
@@ -54,7 +47,8 @@ def with_point(draw, values=floats):
 
 
 def test_documentation():
-    assert doctest.testmod(intervals).failed == 0
+    for module in (intervals, isolation):
+        assert doctest.testmod(module).failed == 0
 
 
 def holds(bounds, value):

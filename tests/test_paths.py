@@ -25,10 +25,17 @@ from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry import connectivity, paths
 from fastdescent.geometry.connectivity import barriers, disconnectivity, saddle_connections
-from fastdescent.geometry.paths import descend, follow_modes, minimum_energy_path
+from fastdescent.geometry.flow import ARRIVED, descend, follow_modes
+from fastdescent.geometry.paths import minimum_energy_path
 from fastdescent.plot import _disconnectivity, _geometry
 
 landscapes = fd.landscapes
+
+compiled_only = pytest.mark.skipif(
+    not JIT, reason="tens of thousands of losses: a second or more in plain Python"
+)
+#: Options of paths of which only the critical points are looked at closely.
+QUICK = {} if JIT else {"images": 15, "tolerance": 1e-4}
 
 # Müller and Brown (1979), Theoretica Chimica Acta 53, 75-93.
 HEIGHTS = (-200.0, -100.0, -170.0, 15.0)
@@ -90,7 +97,10 @@ def listed(landscape, positions=None):
     return xr.Dataset(data, attrs={"landscape": repr(landscape)})
 
 
-@pytest.mark.parametrize("module", [paths, connectivity, _geometry, _disconnectivity])
+@pytest.mark.parametrize(
+    "module",
+    [paths, connectivity, pytest.param(_geometry, marks=compiled_only), _disconnectivity],
+)
 def test_documentation(module):
     assert doctest.testmod(module).failed == 0
     plt.close("all")
@@ -100,7 +110,7 @@ def test_documentation(module):
 
 
 def test_mueller_brown_path_has_the_published_barriers():
-    path = minimum_energy_path(MUELLER_BROWN, [-0.558, 1.442], [0.623, 0.028])
+    path = minimum_energy_path(MUELLER_BROWN, [-0.558, 1.442], [0.623, 0.028], **QUICK)
     # All published digits: Newton's method leaves errors of 1e-13.
     np.testing.assert_allclose(path["saddle_value"], [-40.66484351, -72.24894011], atol=6e-9)
     np.testing.assert_allclose(
@@ -176,7 +186,7 @@ def test_path_round_a_circle(wall):
     assert float(path["residual"].max()) < 8.0 * wall * OFF
 
 
-@settings(max_examples=12 if JIT else 4, deadline=None, derandomize=True)
+@settings(max_examples=12 if JIT else 2, deadline=None, derandomize=True)
 @given(wall=st.floats(0.1, 50.0), height=st.floats(0.1, 10.0), images=st.integers(3, 60))
 def test_circle_for_any_parameters(wall, height, images):
     path = minimum_energy_path(
@@ -188,6 +198,7 @@ def test_circle_for_any_parameters(wall, height, images):
     np.testing.assert_allclose(path["arc_length"][-1], 2.0 * math.pi / 3.0, atol=OFF)
 
 
+@compiled_only
 def test_images_lie_on_the_flow_of_another_integrator():
     """SciPy's Radau, of order 5 with a tolerance of 1e-8, from beside the saddle."""
     path = minimum_energy_path(MUELLER_BROWN, [-0.558, 1.442], [-0.05, 0.467], images=25)
@@ -244,7 +255,7 @@ def test_minima_on_the_way_split_the_path():
 def test_path_from_a_ridge_of_symmetry():
     """The straight line over Rastrigin's diagonal leads over a maximum, the path round it."""
     far = 0.99495863765
-    path = minimum_energy_path(landscapes.Rastrigin(dim=2), [0.0, 0.0], [far, far])
+    path = minimum_energy_path(landscapes.Rastrigin(dim=2), [0.0, 0.0], [far, far], **QUICK)
     assert path["saddle_index"].values.tolist() == [1, 1]
     corner = path["minimum"].values[1]
     np.testing.assert_allclose(np.sort(corner), [0.0, far], atol=1e-9)
@@ -296,7 +307,7 @@ def test_rosenbrock_canal_between_its_two_minima():
     """Stiff (condition number 2500) and curved, in four dimensions."""
     rosenbrock = landscapes.Rosenbrock(dim=4)
     ends = [point.position for point in rosenbrock.critical_points()]
-    path = minimum_energy_path(rosenbrock, *ends)
+    path = minimum_energy_path(rosenbrock, *ends, **QUICK)
     assert path.attrs["converged"] == 1
     assert path["saddle_index"].values.tolist() == [1]
     assert float(path["minimum_value"][1]) == pytest.approx(3.70142861, abs=5e-9)
@@ -397,7 +408,7 @@ def test_descents_follow_the_exact_flow_of_a_quadratic():
     errors = []
     for tolerance in (1e-4, 1e-7):
         down = descend(quadratic, start, box, np.ones(2), tolerance, record=True)
-        assert down.status.tolist() == [paths.ARRIVED] * 2
+        assert down.status.tolist() == [ARRIVED] * 2
         way = np.stack(down.way)
         exact = start[:, 1] * np.abs(way[:, :, 0]) ** 100.0
         errors.append(np.abs(way[:, :, 1] - exact).max())
@@ -483,6 +494,7 @@ def test_six_hump_camel_is_symmetric():
     np.testing.assert_allclose(found[4, [0, 1, 2, 3, 5]], 2.229357198, atol=6e-10)
 
 
+@compiled_only
 @pytest.mark.parametrize("name", CASES)
 def test_barriers_agree_with_flooding_a_grid(name):
     """Water rises over a grid: at which level do two minima share a lake?"""
@@ -491,9 +503,7 @@ def test_barriers_agree_with_flooding_a_grid(name):
     minima = points["position"].values[points["kind"].values == "minimum"]
     saddles = points["position"].values[points["index"].values == 1]
     low, high = points["position"].values.min(axis=0), points["position"].values.max(axis=0)
-    axes = [
-        np.linspace(a - 0.3, b + 0.3, 181 if JIT else 51) for a, b in zip(low, high, strict=True)
-    ]
+    axes = [np.linspace(a - 0.3, b + 0.3, 181) for a, b in zip(low, high, strict=True)]
     flooded = _flooded(landscape, axes, minima)
     found = barriers(landscape, points)["pass_value"].values
     off = ~np.eye(len(minima), dtype=bool)
@@ -555,12 +565,12 @@ def _minimax(low, edges):
     return found
 
 
-@pytest.mark.parametrize("dim", [1, 2])
+@pytest.mark.parametrize("dim", [1, pytest.param(2, marks=compiled_only)])
 def test_rastrigin_barriers_per_axis(dim):
     """The sum of the same function of each axis: ways go along one axis at a time."""
     rastrigin = landscapes.Rastrigin(dim=dim)
     points = listed(rastrigin)
-    reach = 5.2 if JIT else 1.2
+    reach = 5.2
     near = np.abs(points["position"]).max("coordinate") < reach
     points = points.isel(point=np.flatnonzero(near))
     axis = np.array([p.position[0] for p in landscapes.Rastrigin(dim=1).critical_points()])
@@ -679,7 +689,7 @@ def _network(minima, value, sides):
     return points, edges
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=150 if JIT else 30, deadline=None, derandomize=True)
 @given(network=networks())
 def test_barriers_of_any_network_are_minimax(network):
     minima, value, sides = network
@@ -777,7 +787,7 @@ def _lines(ax):
     return vertical, horizontal
 
 
-@settings(max_examples=12, deadline=None, derandomize=True)
+@settings(max_examples=12 if JIT else 4, deadline=None, derandomize=True)
 @given(network=networks())
 def test_branches_never_cross(network):
     points, edges = _network(*network)
@@ -839,6 +849,7 @@ def _boxes(ax, places):
     ]
 
 
+@compiled_only
 @pytest.mark.parametrize("name", ["six-hump camel", "goldstein-price"])
 def test_labels_overlap_neither_marks_nor_each_other(name):
     landscape, positions = CASES[name]
@@ -852,6 +863,7 @@ def test_labels_overlap_neither_marks_nor_each_other(name):
         assert Bbox.intersection(text, mark) is None
 
 
+@compiled_only
 def test_contours_mark_every_point_by_its_kind():
     camel = landscapes.SixHumpCamel()
     points = listed(camel)
@@ -886,6 +898,7 @@ def test_round_off_is_not_written():
     assert _geometry.written(np.array([0.0])) == ["0"]
 
 
+@compiled_only
 def test_points_on_a_surface_stand_at_their_losses():
     points = listed(BOWL)
     ax = _geometry.critical_points_surface(points, BOWL, box=[[-5, 5], [-5, 5]])
@@ -901,6 +914,7 @@ def test_points_on_a_surface_stand_at_their_losses():
         assert Bbox.intersection(first, second) is None
 
 
+@compiled_only
 def test_a_degenerate_point_and_a_box():
     monkey = landscapes.MonkeySaddle()
     ax = _geometry.critical_points(listed(monkey), monkey)

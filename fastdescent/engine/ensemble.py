@@ -31,7 +31,7 @@ from fastdescent.engine.trial import try_kernels, try_landscape
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray, is_integer
 
-__all__ = ["Geometry", "Run", "run"]
+__all__ = ["Geometry", "Run", "checked_threads", "run"]
 
 # Samples of an epoch that are drawn at once: the key of its permutation costs as much as two.
 _AHEAD = 32
@@ -126,7 +126,7 @@ def run(
     MemoryLimitError
         If the result does not fit into memory.
     """
-    threads = _checked_threads(threads)
+    threads = checked_threads(threads)
     if geometry is not None and not isinstance(geometry, Geometry):
         raise InvalidValueError(
             "geometry", geometry, "None or a Geometry, such as Geometry(tile=64)"
@@ -541,7 +541,8 @@ class _Progress:
             self._bar.update(done - self._bar.n)
 
 
-def _checked_threads(threads: Any) -> int:
+def checked_threads(threads: Any) -> int:
+    """Return a number of threads; None means all of them, and one in a forked process."""
     most = int(numba.config.NUMBA_NUM_THREADS)
     if threads is None:
         return 1 if contracts.forked() else most

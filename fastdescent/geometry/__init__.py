@@ -18,14 +18,14 @@ Examples
 ('certified', {'maximum': 1, 'minimum': 4, 'saddle': 4})
 """
 
-from fastdescent.geometry.basins import (
+from fastdescent.geometry.basin_statistics import (
     basin_entropy,
     basin_fractions,
-    basins,
     boundary_dimension,
     outcome_probabilities,
     uncertainty_exponent,
 )
+from fastdescent.geometry.basins import basins
 from fastdescent.geometry.connectivity import barriers, disconnectivity, saddle_connections
 from fastdescent.geometry.convexity import convexity
 from fastdescent.geometry.critical_points import find_critical_points

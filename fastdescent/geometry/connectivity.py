@@ -9,15 +9,16 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.paths import (
+from fastdescent.geometry._dataset import variable
+from fastdescent.geometry.flow import (
     ARRIVED,
     LEFT,
     descend,
     follow_modes,
     length,
     nudged_saddles,
-    variable,
 )
+from fastdescent.geometry.scales import checked_box
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray
 
@@ -48,7 +49,7 @@ def saddle_connections(
         The loss, with a Hessian.
     critical_points : xarray.Dataset
         Along `point`: `position`, `value`, `kind` and `index`, as from `find_critical_points`.
-    box : array_like, shape (dim, 2), optional
+    box : array_like, shape (2,) or (dim, 2), optional
         Where a descent leaves it, it is lost; by default the domain and all critical points,
         with half of its width more on every side.
 
@@ -64,7 +65,7 @@ def saddle_connections(
     ------
     InvalidValueError
         If the critical points are not a dataset of that form and dimension, or have no minimum
-        or no saddle of index 1.
+        or no saddle of index 1, or the box is empty or not finite.
 
     References
     ----------
@@ -309,10 +310,7 @@ class _Listed(NamedTuple):
 
 def _box(landscape: Landscape, position: FloatArray, box: ArrayLike | None) -> FloatArray:
     if box is not None:
-        ends = np.array(box, dtype=float)
-        if ends.shape != (landscape.dim, 2) or not (ends[:, 0] < ends[:, 1]).all():
-            raise InvalidValueError("box", box, f"{landscape.dim} pairs (lower, upper)")
-        return ends
+        return checked_box(landscape, box)
     everything = np.concatenate([position, landscape.domain.T])
     low, high = everything.min(axis=0), everything.max(axis=0)
     return np.stack([low - 0.5 * (high - low), high + 0.5 * (high - low)], axis=1)

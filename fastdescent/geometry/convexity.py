@@ -11,17 +11,9 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.critical_points import checked_box, checked_count
-from fastdescent.geometry.intervals import (
-    BOUNDS,
-    Derivatives,
-    Enclosure,
-    Formulas,
-    Interval,
-    halved,
-    most_boxes,
-    traced,
-)
+from fastdescent.geometry.critical_points import checked_count, searched_box
+from fastdescent.geometry.intervals import BOUNDS, Enclosure, Formulas, Interval, traced
+from fastdescent.geometry.isolation import Derivatives, halved, most_boxes
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_integer
 from fastdescent.starts import Uniform
@@ -67,7 +59,7 @@ def convexity(
     ----------
     landscape : Landscape
         The loss; its parameters are single numbers.
-    box : array_like, shape (dim, 2), optional
+    box : array_like, shape (2,) or (dim, 2), optional
         Lower and upper bound of each coordinate, in units of x, closed; the landscape's domain by
         default.
     samples : int
@@ -108,7 +100,7 @@ def convexity(
     >>> [str(convexity(RippledBowl(height=h)).convex.item()) for h in (0.05066, 0.05067)]
     ['proven', 'refuted']
     """
-    bounds = checked_box(landscape, box)
+    bounds = searched_box(landscape, box)
     checked_count("samples", samples)
     if max_boxes is not None:
         checked_count("max_boxes", max_boxes)

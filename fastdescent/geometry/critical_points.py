@@ -33,12 +33,15 @@ from fastdescent.geometry.hessians import (
     hessians,
     over_blocks,
 )
-from fastdescent.geometry.intervals import Enclosure, Formulas, Isolated, halved, isolate, traced
+from fastdescent.geometry.intervals import Enclosure, Formulas, traced
+from fastdescent.geometry.isolation import Isolated, halved, isolate
+from fastdescent.geometry.scales import checked_box
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
 from fastdescent.starts import Uniform
+from fastdescent.symbolic.expression import ordered
 
-__all__ = ["checked_box", "checked_count", "find_critical_points"]
+__all__ = ["checked_count", "find_critical_points", "searched_box"]
 
 BoolArray = NDArray[np.bool_]
 _EPSILON = float(np.finfo(float).eps)
@@ -75,8 +78,9 @@ def find_critical_points(
     Newton's method runs from independent uniform starts, no step longer than a tenth of the box;
     starts that end nowhere are handed to SciPy's trust-region least squares.  What is found is
     polished until the gradient shrinks no more.  Then, if the landscape has a formula, interval
-    branch and bound goes through the box, coordinates that do not interact apart; a point that
-    only the proof has found is listed with ``found`` = 0.
+    branch and bound goes through the box, coordinates that do not interact apart.  A point that
+    only the proof has found, or that only the landscape's own list has, is there with ``found``
+    = 0.  Corners, where there is no gradient, are no critical points.
 
     A point is a minimum, a maximum or a saddle by the signs of its eigenvalues.  It is degenerate
     if an eigenvalue is zero to rounding, or halves or changes its sign within the distance to
@@ -86,7 +90,7 @@ def find_critical_points(
     ----------
     landscape : Landscape
         The loss; its parameters are single numbers.
-    box : array_like, shape (dim, 2), optional
+    box : array_like, shape (2,) or (dim, 2), optional
         Lower and upper bound of each coordinate, in units of x, closed; the landscape's domain by
         default.  What lies outside by less than 1e-10 of a side counts as on the face.
     starts : int
@@ -139,7 +143,7 @@ def find_critical_points(
     >>> found.attrs["complete"], found.sizes["point"], float(found.value[0].round(9))
     ('certified', 15, -1.031628453)
     """
-    bounds = checked_box(landscape, box)
+    bounds = searched_box(landscape, box)
     checked_count("starts", starts)
     if not is_integer(seed) or seed < 0:
         raise InvalidValueError("seed", seed, "an integer >= 0")
@@ -153,14 +157,14 @@ def find_critical_points(
         proof = _Proof()
         if formulas is not None:
             proof = _proof(formulas, search, max_boxes)
-            search.extend(proof)
+            search.add(proof.points, proven=True)
         points = _classified(search)
         bounded = _bounded_below(formulas, search, points, proof)
         scope, basis = _scopes(search, points, bounded)
     return _dataset(search, points, proof, scope, basis, seed)
 
 
-def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
+def searched_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     """Return a box as an array (dim, 2), the landscape's domain if none is given.
 
     Raises
@@ -168,18 +172,7 @@ def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     InvalidValueError
         If it is no finite box of the landscape's dimension, or the landscape is a sweep.
     """
-    try:
-        bounds = np.array(landscape.domain if box is None else box, dtype=float)
-    except (TypeError, ValueError):
-        bounds = np.empty(0)
-    allowed = f"{landscape.dim} pairs (lower, upper) of finite numbers with lower < upper"
-    shown = landscape.domain.tolist() if box is None else box
-    if bounds.shape != (landscape.dim, 2):
-        raise InvalidValueError("box", shown, allowed)
-    if not np.isfinite(bounds).all() or not (bounds[:, 0] < bounds[:, 1]).all():
-        raise InvalidValueError(
-            "box", shown, allowed, "give a box" if box is None else "a box has a volume"
-        )
+    bounds = checked_box(landscape, box)
     landscape.value(bounds.mean(axis=1))  # a sweep is refused there
     return bounds
 
@@ -226,6 +219,7 @@ class _Search:
         even = search._flat(ends, arrived)
         search.flat = int(np.count_nonzero(even))
         search._merge(ends, arrived & ~even)
+        search.recall()
         return search
 
     @property
@@ -359,19 +353,29 @@ class _Search:
         least = np.abs(np.linalg.eigvalsh(hessian)).min(axis=1, initial=np.inf)
         return np.asarray(noise / np.maximum(least, 1e-300) / self.width.min())
 
-    def extend(self, proof: _Proof) -> None:
-        """Add what only the proof has found, and note which points are proven."""
+    def recall(self) -> None:
+        """Add what the landscape itself lists, if Newton's method agrees and no start found it."""
+        listed = [point.position for point in self.landscape.critical_points()]
+        x = np.array(listed).reshape(-1, len(self.bounds))
+        x = x[self.inside(x)]
+        ends, arrived = self.newton(x)
+        arrived &= self.inside(ends)
+        arrived &= ~self._flat(ends, arrived)
+        self.add(ends[arrived])
+
+    def add(self, x: FloatArray, *, proven: bool = False) -> None:
+        """Add points that are not among those found, and note whether they are proven."""
         new = []
-        for position in proof.points:
+        for position in x:
             distance = np.abs((self.points - position) / self.width).max(axis=1, initial=0.0)
             if len(distance) and distance.min() <= self.tolerance:
-                self.proven[distance.argmin()] = True
+                self.proven[distance.argmin()] |= proven
             else:
                 new.append(position)
         if new:
             extra = self.polished(np.array(new))
             self.points = np.concatenate([self.points, extra])
-            self.proven = np.concatenate([self.proven, np.ones(len(extra), dtype=bool)])
+            self.proven = np.concatenate([self.proven, np.full(len(extra), proven)])
 
     @property
     def found(self) -> IntArray:
@@ -499,10 +503,12 @@ def _bounded_below(
 ) -> bool:
     """Return whether the lowest critical value is proven to be the lowest in the box.
 
-    The lowest value of a box is at a critical point or on a face.  It counts as the lowest if no
-    other one is lower by more than the margin within which values are equal.
+    The lowest value of a box is at a critical point or on a face, or else at a jump.  It counts as
+    the lowest if no other one is lower by more than the margin within which values are equal.
     """
     if formulas is None or not proof.whole or search.landscape.minimum is not None:
+        return False
+    if any(item.operation in ("where", "sign") for item in ordered([formulas.value])):
         return False
     if not len(points.value) or points.kind[int(points.value.argmin())] != "minimum":
         return False

@@ -13,15 +13,16 @@ from scipy.integrate import solve_ivp
 from scipy.spatial import KDTree
 
 from fastdescent.errors import InvalidValueError, UnknownNameError
+from fastdescent.geometry._dataset import variable
+from fastdescent.geometry.attractors import Attractors
+from fastdescent.geometry.basin_statistics import checked_confidence
 from fastdescent.geometry.basins import (
     OUTCOME,
-    Attractors,
     Experiment,
     Labels,
     checked_setting,
     grid_counts,
     outcome_variable,
-    variable,
 )
 from fastdescent.geometry.hessians import hessians
 from fastdescent.landscapes import Landscape
@@ -139,7 +140,8 @@ def fidelity(
     >>> ds.agreement.values.round(3).tolist()
     [0.998, 0.998, 0.648]
     """
-    _check(flow, method, horizon, bins, confidence)
+    _check(flow, method, horizon, bins)
+    confidence = checked_confidence(confidence)
     landscape, unit, part, points, stop = checked_setting(landscape, starts, seed, stop, False)
     found = Attractors(landscape, unit, attractors, radius)
     rule = Experiment(landscape, optimizer, steps, stop, seed, 1, None, transforms, threads)
@@ -148,16 +150,17 @@ def fidelity(
         reference, about = _integrated(rule, points, found, method, horizon)
     else:
         reference, about = _small_steps(rule, points, found, flow_steps)
-    labels, reference = found.settle(labels, reference)
-    compared = reference.attractor >= 0
+    attractor, reached = found.settle(labels.attractor, reference.attractor)
+    compared = reached >= 0
     if not compared.any():
         raise InvalidValueError(
             "flow", flow, "one that reaches an attractor from at least one start", _LONGER[flow]
         )
-    agrees = (labels.attractor == reference.attractor) & compared
-    distance = _distances(points, reference.attractor)
+    agrees = (attractor == reached) & compared
+    distance = _distances(points, reached)
+    labels = labels._replace(attractor=attractor)
     variables = {
-        **_per_start(rule, labels, reference.attractor, compared, agrees, distance),
+        **_per_start(rule, labels, reached, compared, agrees, distance),
         **_rates(rule, agrees, compared, confidence),
         **_by_distance(rule, agrees, distance, compared, bins, confidence),
         **found.variables(),
@@ -181,7 +184,7 @@ def _attributes(rule: Experiment, starts: Starts, attractors: Attractors) -> dic
     }
 
 
-def _check(flow: Any, method: Any, horizon: Any, bins: Any, confidence: Any) -> None:
+def _check(flow: Any, method: Any, horizon: Any, bins: Any) -> None:
     if flow not in _LONGER:
         raise UnknownNameError("flow", flow, _LONGER)
     if method not in _METHODS:
@@ -190,8 +193,6 @@ def _check(flow: Any, method: Any, horizon: Any, bins: Any, confidence: Any) -> 
         raise InvalidValueError("horizon", horizon, "a number in (0, inf), or None")
     if not is_integer(bins) or bins < 1:
         raise InvalidValueError("bins", bins, "an integer >= 1")
-    if not is_number(confidence) or not 0.0 < confidence < 1.0:
-        raise InvalidValueError("confidence", confidence, "a number in (0, 1)")
 
 
 def _small_steps(

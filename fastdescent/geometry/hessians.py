@@ -23,7 +23,7 @@ from scipy.sparse.linalg import LinearOperator
 from threadpoolctl import ThreadpoolController
 
 from fastdescent import memory
-from fastdescent.engine.ensemble import _checked_threads
+from fastdescent.engine.ensemble import checked_threads
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
 from fastdescent.models import SampleModel
@@ -267,7 +267,7 @@ def over_blocks(
         If there are not that many threads.
     """
     blocks = [slice(first, min(first + size, count)) for first in range(0, count, size)]
-    workers = min(_checked_threads(threads), len(blocks))
+    workers = min(checked_threads(threads), len(blocks))
 
     def quietly(block: slice) -> None:
         with np.errstate(all="ignore"):  # a setting of the thread that works

@@ -117,17 +117,20 @@ def scales(
 
 
 def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
-    """Return a box as lower and upper bounds, shape (dim, 2)."""
-    if box is None:
-        return landscape.domain
+    """Return a box as lower and upper bounds, (dim, 2); the landscape's domain if none is given.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is no finite box of the landscape's dimension.
+    """
+    shown = landscape.domain.tolist() if box is None else box
     allowed = f"one finite pair (lower, upper) with lower < upper, or {landscape.dim} of them"
     try:
-        bounds = np.asarray(box, dtype=float)
+        bounds = np.asarray(shown, dtype=float)
     except (TypeError, ValueError):
-        raise InvalidValueError("box", box, allowed) from None
-    if bounds.shape not in ((2,), (landscape.dim, 2)) or not np.isfinite(bounds).all():
-        raise InvalidValueError("box", box, allowed)
-    bounds = np.array(np.broadcast_to(bounds, (landscape.dim, 2)))
-    if not (bounds[:, 0] < bounds[:, 1]).all():
-        raise InvalidValueError("box", box, allowed)
-    return bounds
+        raise InvalidValueError("box", shown, allowed) from None
+    right = bounds.shape in ((2,), (landscape.dim, 2)) and bool(np.isfinite(bounds).all())
+    if not right or not (bounds[..., 0] < bounds[..., 1]).all():
+        raise InvalidValueError("box", shown, allowed)
+    return np.array(np.broadcast_to(bounds, (landscape.dim, 2)))

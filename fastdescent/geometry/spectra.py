@@ -1,9 +1,9 @@
 r"""Spectra of Hessians: at any number of points, and along the paths of optimizers.
 
 Up to 500 coordinates all eigenvalues are computed: by closed forms in one and two dimensions,
-by LAPACK's divide and conquer (``syevd``) beyond.  LAPACK is called through NumPy, which loops
-over the matrices in C and lets go of the interpreter meanwhile.  Microseconds for the eigenvalues
-of one matrix, one thread, ``time.process_time``, best of three:
+by LAPACK's divide and conquer (SciPy's ``dsyevd``) beyond.  NumPy's loop over the matrices in C
+saves what a call from Python costs, and nothing else; ``scipy.linalg.eigvalsh`` costs more.
+Microseconds for the eigenvalues of one matrix, one thread, ``time.process_time``, best of three:
 
 =====  =========  ===================  ===================  =========================
 dim    NumPy      SciPy's ``dsyevd``   SciPy's ``dsyevr``   ``scipy.linalg.eigvalsh``
@@ -23,16 +23,17 @@ from __future__ import annotations
 
 import inspect
 import tomllib
-from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike
+from scipy.linalg.lapack import dsyevd
 from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from fastdescent import memory
 from fastdescent.errors import FastdescentError, InvalidValueError
+from fastdescent.geometry._dataset import variable
 from fastdescent.geometry.hessians import (
     block_hessians,
     block_size,
@@ -139,14 +140,14 @@ def spectrum(
 
     over_blocks(work, len(points), solver.block, threads)
     variables = {
-        "position": (("point", "coordinate"), points.copy(), _about("point")),
-        "value": (("point",), value, _about("loss at position")),
-        "gradient_norm": (("point",), norm, _about("Euclidean norm of the gradient at position")),
+        "position": variable("point coordinate", points.copy(), "point"),
+        "value": variable("point", value, "loss at position"),
+        "gradient_norm": variable("point", norm, "Euclidean norm of the gradient at position"),
         **solver.variables(("point",), (len(points),)),
     }
     if vectors:
-        about = _about("unit eigenvectors of the Hessian")
-        variables["eigenvectors"] = (("point", "coordinate", "eigenvalue"), solver.vectors, about)
+        text = "unit eigenvectors of the Hessian"
+        variables["eigenvectors"] = variable("point coordinate eigenvalue", solver.vectors, text)
     return xr.Dataset(variables, {"eigenvalue": solver.ranks}, solver.attributes())
 
 
@@ -235,12 +236,12 @@ def spectrum_along(
     if solver.count[1]:
         rotation = _rotation(solver.vectors.reshape(path.shape))
         text = "angle between the top eigenvectors of this record and the one before"
-        variables["rotation"] = (dims, rotation, _about(text, "rad"))
+        variables["rotation"] = variable(dims, rotation, text, units="rad")
     cosine, angle = _step_angles(points.reshape(path.shape), gradient.reshape(path.shape))
     text = "cosine of the angle between the steps before and after this record"
-    variables["step_cosine"] = (dims, cosine, _about(text))
+    variables["step_cosine"] = variable(dims, cosine, text)
     text = "angle between the step after this record and minus the gradient"
-    variables["gradient_angle"] = (dims, angle, _about(text, "rad"))
+    variables["gradient_angle"] = variable(dims, angle, text, units="rad")
     variables["steps"] = ds["steps"]
     limit = _stability_limit(ds)
     if limit is not None:
@@ -301,15 +302,28 @@ def symmetric_eigen(matrices: FloatArray, vectors: bool = True) -> _Eigen:
     elif dim == 2:
         values, turned = _two(safe, vectors)
         columns = columns if turned is None else turned
-    elif vectors:
-        values, columns = np.linalg.eigh(safe)
     else:
-        values = np.asarray(np.linalg.eigvalsh(safe), dtype=float)
+        values, columns = _many(safe, vectors)
     if vectors:
         largest = np.argmax(np.abs(columns), axis=1)[:, None, :]
         columns *= np.where(np.take_along_axis(columns, largest, axis=1) < 0.0, -1.0, 1.0)
     if broken is not None:
         values[broken], columns[broken] = np.nan, np.nan
+    return _Eigen(values, columns)
+
+
+def _many(matrices: FloatArray, vectors: bool) -> _Eigen:
+    """Return the eigenvalues of finite matrices of any dim, and the eigenvectors if wanted."""
+    count, dim, _ = matrices.shape
+    values = np.empty((count, dim))
+    columns = np.empty((count, dim, dim if vectors else 0))
+    for k in range(count):
+        # The transpose is in Fortran's order, and its upper triangle the matrix's lower one.
+        values[k], column, failed = dsyevd(matrices[k].T, compute_v=vectors, lower=0)
+        if failed:
+            values[k] = np.nan
+        if vectors:
+            columns[k] = np.nan if failed else column
     return _Eigen(values, columns)
 
 
@@ -429,12 +443,12 @@ class _Solver:
         if not self.dense:
             pairs["residual"] = (self.residual, "Euclidean norm of H v - lambda v")
         found: dict[str, Any] = {
-            name: (dims, array.reshape(shape), _about(text))
+            name: variable(dims, array.reshape(shape), text)
             for name, (array, text) in everywhere.items()
         }
         for name, (array, text) in pairs.items():
             ranked = array.reshape(*shape, len(self.ranks))
-            found[name] = ((*dims, "eigenvalue"), ranked, _about(text))
+            found[name] = variable((*dims, "eigenvalue"), ranked, text)
         return found
 
     def attributes(self) -> dict[str, Any]:
@@ -562,7 +576,7 @@ def _stability_limit(ds: xr.Dataset) -> xr.DataArray | None:
     with np.errstate(divide="ignore"):
         limit = 2.0 / rate * factor
     return limit.rename("stability_limit").assign_attrs(
-        _about(f"largest curvature of a quadratic on which {rule.name} is stable")
+        long_name=f"largest curvature of a quadratic on which {rule.name} is stable", units="1"
     )
 
 
@@ -589,7 +603,3 @@ def _values(ds: xr.Dataset, rule: Optimizer, name: str) -> xr.DataArray | None:
         return next((ds[axis] for axis in named if axis in ds.coords), None)
     value = getattr(rule, name, 0.0)
     return xr.DataArray(float(value)) if is_number(value) else None
-
-
-def _about(text: str, units: str = "1") -> dict[Hashable, Any]:
-    return {"long_name": text, "units": units}

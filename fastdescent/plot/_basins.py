@@ -110,13 +110,8 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
     handles += _paint_others(image, plane)
     _show(ax, image, plane)
     handles += _marks(ax, ds, plane)
-    annotate(
-        ax,
-        f"{landscape_and_rule(ds)}: basins of attraction",
-        own=own,
-        x=plane.labels[0],
-        y=plane.labels[1],
-    )
+    title = f"{_run(ds)}: basins of attraction"
+    annotate(ax, title, own=own, x=plane.labels[0], y=plane.labels[1])
     if legend:
         legend_below(ax, handles, grow=own)
     return ax
@@ -171,7 +166,7 @@ def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) 
         log_ticks(bar.ax.yaxis, low, high)
     _show(ax, image, plane)
     handles += _marks(ax, ds, plane)
-    title = f"{landscape_and_rule(ds)}: updates until an attractor is reached"
+    title = f"{_run(ds)}: updates until an attractor is reached"
     annotate(ax, title, own=own, x=plane.labels[0], y=plane.labels[1])
     if legend:
         legend_below(ax, handles, grow=own)
@@ -180,6 +175,16 @@ def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) 
 
 def _axes() -> Any:
     return new_axes(4.6, layout="compressed")
+
+
+def _run(ds: xr.Dataset) -> str:
+    """Return rule, landscape and the value of each swept parameter that has one only."""
+    values = {
+        words(str(name)): number(value.item())
+        for name, value in ds["attractor"].coords.items()
+        if value.size == 1 and value.dtype.kind in "fiu" and name not in ("start", "seed")
+    }
+    return ", ".join([landscape_and_rule(ds), *(f"{name} = {x}" for name, x in values.items())])
 
 
 def _plane(ds: xr.Dataset) -> _Plane:

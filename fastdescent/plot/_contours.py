@@ -37,7 +37,7 @@ from fastdescent.plot._style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["MARKS", "contours", "end_entries"]
+__all__ = ["MARKS", "contours", "draw_curve", "draw_field", "end_entries"]
 
 _NODES = 301
 _ONE_DIMENSION = {"x": r"$\theta$", "y": "loss"}
@@ -131,10 +131,10 @@ def contours(
     own = ax is None
     if landscape.dim == 1:
         ax = new_axes(3.6) if ax is None else ax
-        _curve(ax, landscape, ends)
+        draw_curve(ax, landscape, ends)
     else:
         ax = new_axes(4.6, layout="compressed") if ax is None else ax
-        _field(ax, landscape, ends, minimum, levels)
+        draw_field(ax, landscape, ends, minimum, levels)
     _lines(ax, curves, paths)
     marks = _marks(ax, landscape, ends, critical_points)
     axes = {"x": r"$\theta_1$", "y": r"$\theta_2$"} if landscape.dim == 2 else _ONE_DIMENSION
@@ -145,7 +145,7 @@ def contours(
     return ax
 
 
-def _field(
+def draw_field(
     ax: Axes,
     landscape: Landscape,
     view: FloatArray,
@@ -196,7 +196,7 @@ def _levels(above: FloatArray, known: bool, levels: int | Sequence[float]) -> Fl
     return np.geomspace(max(lowest, 1e-12 * highest), highest, levels)
 
 
-def _curve(ax: Axes, landscape: Landscape, view: FloatArray) -> None:
+def draw_curve(ax: Axes, landscape: Landscape, view: FloatArray) -> None:
     x = np.linspace(view[0, 0], view[0, 1], 1001)
     ax.plot(x, landscape.value(x[:, None]), color="0.45", linewidth=2.0, zorder=1)
     ax.set_xlim(view[0])

@@ -32,6 +32,7 @@ __all__ = [
     "hits",
     "landscape_and_rule",
     "landscape_at",
+    "landscape_name",
     "minimum_of",
     "needs",
     "number_drawn",
@@ -289,13 +290,13 @@ def number_drawn(results: Results, shown: Sequence[int] | None = None) -> str:
 def landscape_and_rule(*results: xr.Dataset) -> str:
     """Return which rule ran on which landscape, or how many of them."""
     rules = {rule_name(ds) for ds in results}
-    places = {_place(ds) for ds in results}
+    places = {landscape_name(ds) for ds in results}
     rule = rules.pop() if len(rules) == 1 else f"{len(rules)} rules"
     place = places.pop() if len(places) == 1 else f"{len(places)} landscapes"
     return f"{rule} on {place}"
 
 
-def _place(ds: xr.Dataset) -> str:
+def landscape_name(ds: xr.Dataset) -> str:
     """Return the landscape as it was called, if that is short."""
     call = str(ds.attrs.get("landscape", "unknown")).removesuffix("()")
     return call if len(call) <= 24 and "[" not in call else _name(ds, "landscape")

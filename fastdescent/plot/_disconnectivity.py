@@ -10,7 +10,7 @@ from matplotlib.lines import Line2D
 
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray
-from fastdescent.plot._curves import _place
+from fastdescent.plot._curves import landscape_name
 from fastdescent.plot._geometry import HALO, MARKS, written
 from fastdescent.plot._style import annotate, legend_below, new_axes, styled
 
@@ -103,7 +103,7 @@ def disconnectivity(
     for side in ("top", "right", "bottom"):
         ax.spines[side].set_visible(False)
     noun = "minimum" if tree.leaves == 1 else "minima"
-    text = f"Disconnectivity graph of {_place(results)}: {tree.leaves} {noun}"
+    text = f"Disconnectivity graph of {landscape_name(results)}: {tree.leaves} {noun}"
     annotate(ax, text, own=own, x=f"minima{', by their numbers' if named else ''}", y="loss")
     if legend:
         legend_below(ax, entries, grow=own)

@@ -13,14 +13,15 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.scales import checked_box
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray
 from fastdescent.plot import _contours
-from fastdescent.plot._contours import _curve, _field
-from fastdescent.plot._curves import _place, numbers
+from fastdescent.plot._contours import draw_curve, draw_field
+from fastdescent.plot._curves import landscape_name, numbers
 from fastdescent.plot._paths import field_of, inside
 from fastdescent.plot._style import annotate, legend_below, new_axes, styled
-from fastdescent.plot._surface import _NODES, _azimuth, _Height, _mesh
+from fastdescent.plot._surface import NODES, Height, azimuth, draw_mesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -74,7 +75,7 @@ def critical_points(
         The landscape, of one or two dimensions.
     ax : matplotlib.axes.Axes, optional
         Where to draw; axes of a new figure by default.
-    box : array_like, shape (dim, 2), optional
+    box : array_like, shape (2,) or (dim, 2), optional
         Lower and upper end of each coordinate in view; by default all points with a margin.
     labels : bool, optional
         Whether to write the loss beside each point; by default up to 30 points.
@@ -107,16 +108,16 @@ def critical_points(
     own = ax is None
     if landscape.dim == 1:
         ax = new_axes(3.6) if ax is None else ax
-        _curve(ax, landscape, view)
+        draw_curve(ax, landscape, view)
         axes = {"x": r"$\theta$", "y": "loss"}
         places = np.column_stack([points.position[:, 0], points.value])
     else:
         ax = new_axes(4.6, layout="compressed") if ax is None else ax
-        _field(ax, landscape, view, minimum, 24)
+        draw_field(ax, landscape, view, minimum, 24)
         axes = {"x": r"$\theta_1$", "y": r"$\theta_2$"}
         places = points.position
     handles = _marked(ax, points, places)
-    annotate(ax, f"{_place(results)}: {points.summary()}", own=own, **axes)
+    annotate(ax, f"{landscape_name(results)}: {points.summary()}", own=own, **axes)
     if legend:
         legend_below(ax, handles, grow=own)
     if len(points.value) <= _MOST_LABELS if labels is None else labels:
@@ -172,19 +173,19 @@ def critical_points_surface(
     view = _view(points, landscape, box)
     minimum = points.lowest(landscape)
     points = points.inside(view)
-    field = field_of(landscape, view, _NODES)
-    height = _Height.of(field.loss, minimum)
+    field = field_of(landscape, view, NODES)
+    height = Height.of(field.loss, minimum)
     own = ax is None
     if ax is None:
-        ax = new_axes(4.8, projection="3d", elev=42.0, azim=_azimuth(height.at(field.loss)))
+        ax = new_axes(4.8, projection="3d", elev=42.0, azim=azimuth(height.at(field.loss)))
     ax.computed_zorder = False  # else whole marks vanish behind the whole surface
-    _mesh(ax, field, height)
+    draw_mesh(ax, field, height)
     places = np.column_stack([points.position, height.at(points.value)])
     handles = _marked(ax, points, places)
     ax.set(xlim=view[0], ylim=view[1])
     axes = {"x": r"$\theta_1$", "y": r"$\theta_2$"}
     axes["z"] = "loss" if minimum is None else "loss above the minimum"
-    annotate(ax, f"{_place(results)}: {points.summary()}", own=own, **axes)
+    annotate(ax, f"{landscape_name(results)}: {points.summary()}", own=own, **axes)
     if legend:
         legend_below(ax, handles, grow=own)
     if len(points.value) <= _MOST_LABELS if labels is None else labels:
@@ -256,12 +257,7 @@ def _mark(kind: str, scope: str) -> str:
 def _view(points: _Points, landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     """Return the view: the given one, or all points and a margin."""
     if box is not None:
-        ends = np.array(box, dtype=float)
-        if ends.shape != (landscape.dim, 2) or not (ends[:, 0] < ends[:, 1]).all():
-            raise InvalidValueError(
-                "box", box, f"{landscape.dim} pairs (lower, upper) with lower < upper"
-            )
-        return ends
+        return checked_box(landscape, box)
     if len(points.value) < 2:
         return landscape.domain
     low, high = points.position.min(axis=0), points.position.max(axis=0)

@@ -37,7 +37,7 @@ from fastdescent.plot._style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["explained", "losses"]
+__all__ = ["explained", "losses", "step_axis"]
 
 _LEVELS = (0.10, 0.25, 0.50, 0.75, 0.90)
 _MOST_RECORDS = 500
@@ -167,10 +167,10 @@ def _scales(ax: Axes, spread: Sequence[tuple[IntArray, FloatArray]], known: bool
             ax.yaxis.set_major_locator(ticks)
         else:
             ax.set_ylim(bottom - 0.05 * (top - bottom), top + 0.05 * (top - bottom))
-    _step_axis(ax, np.unique(np.concatenate([steps for steps, _ in spread])))
+    step_axis(ax, np.unique(np.concatenate([steps for steps, _ in spread])))
 
 
-def _step_axis(ax: Axes, steps: IntArray) -> None:
+def step_axis(ax: Axes, steps: IntArray) -> None:
     """Choose a linear axis for evenly recorded steps, else a log one that has room for 0."""
     gaps = np.diff(steps)
     if gaps.size < 2 or gaps.max() <= 2 * gaps[:-1].min():

@@ -13,7 +13,7 @@ from matplotlib.ticker import SymmetricalLogLocator
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, IntArray
 from fastdescent.plot._curves import evenly, landscape_and_rule, numbers, words
-from fastdescent.plot._losses import _step_axis
+from fastdescent.plot._losses import step_axis
 from fastdescent.plot._style import (
     MOST_CURVES,
     annotate,
@@ -114,7 +114,7 @@ def spectra(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> A
     handles += _draw_limits(ax, cells, single)
     limits = np.array([cell.limit for cell in cells])
     _scale(ax, shown, limits[np.isfinite(limits)])
-    _step_axis(ax, steps)
+    step_axis(ax, steps)
     height = "eigenvalues of the Hessian" if single else "sharpness (largest eigenvalue)"
     annotate(ax, _title(ds, cells), own=own, x="steps (updates)", y=height)
     if legend:

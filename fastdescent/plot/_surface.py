@@ -26,9 +26,9 @@ from fastdescent.plot._style import annotate, field_colours, legend_below, new_a
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
-__all__ = ["surface"]
+__all__ = ["NODES", "Height", "azimuth", "draw_mesh", "surface"]
 
-_NODES = 201
+NODES = 201
 
 
 @styled
@@ -98,14 +98,14 @@ def surface(
         raise InvalidValueError("ax", ax, "three-dimensional axes", way)
     chosen = drawn(curves, trajectories)
     ends = view_of(landscape, curves, chosen, view)
-    field = field_of(landscape, ends, _NODES)
+    field = field_of(landscape, ends, NODES)
     minimum = minimum_of(curves[0].ds)
-    height = _Height.of(field.loss, minimum)
+    height = Height.of(field.loss, minimum)
     own = ax is None
     if ax is None:
-        ax = new_axes(4.8, projection="3d", elev=42.0, azim=_azimuth(height.at(field.loss)))
+        ax = new_axes(4.8, projection="3d", elev=42.0, azim=azimuth(height.at(field.loss)))
     ax.computed_zorder = False  # else whole lines vanish behind the whole surface
-    _mesh(ax, field, height)
+    draw_mesh(ax, field, height)
     paths = [paths_of(curve, at, ends) for curve, at in zip(curves, chosen, strict=True)]
     for curve, some in zip(curves, paths, strict=True):
         for path in some:
@@ -123,14 +123,14 @@ def surface(
     return ax
 
 
-class _Height(NamedTuple):
+class Height(NamedTuple):
     """How losses become heights: less `base`, and compressed if there is a scale `c`."""
 
     base: float
     c: float | None
 
     @classmethod
-    def of(cls, loss: FloatArray, minimum: float | None) -> _Height:
+    def of(cls, loss: FloatArray, minimum: float | None) -> Height:
         if minimum is None:
             return cls(0.0, None)
         above = loss[np.isfinite(loss)] - minimum
@@ -144,7 +144,7 @@ class _Height(NamedTuple):
         return above if self.c is None else np.log10(1.0 + np.maximum(above, 0.0) / self.c)
 
 
-def _azimuth(z: FloatArray) -> float:
+def azimuth(z: FloatArray) -> float:
     """Return the direction of the lowest quarter, over which one looks into the surface."""
     middle = len(z) // 2
     quarters = {-60.0: z[:middle, middle:], 30.0: z[middle:, middle:]}
@@ -155,14 +155,14 @@ def _azimuth(z: FloatArray) -> float:
     return lowest if means[-60.0] - means[lowest] > 0.02 * np.ptp(z) else -60.0
 
 
-def _mesh(ax: Axes3D, field: Field, height: _Height) -> None:
+def draw_mesh(ax: Axes3D, field: Field, height: Height) -> None:
     z = height.at(np.where(np.isfinite(field.loss), field.loss, np.nan))
     ax.plot_surface(
         *np.meshgrid(field.x, field.y),
         z,
         cmap=field_colours(),
-        rcount=_NODES,
-        ccount=_NODES,
+        rcount=NODES,
+        ccount=NODES,
         linewidth=0.0,
         antialiased=False,
         rasterized=True,
@@ -178,7 +178,7 @@ def _decade(value: float) -> str:
     return "0" if value == 0.0 else f"$10^{{{np.log10(value):.0f}}}$"
 
 
-def _lifted(ax: Axes3D, curve: Curve, path: Path, view: FloatArray, height: _Height) -> None:
+def _lifted(ax: Axes3D, curve: Curve, path: Path, view: FloatArray, height: Height) -> None:
     seen = inside(path.points, view)
     if not seen.any():
         return
