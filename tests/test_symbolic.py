@@ -19,18 +19,19 @@ import numpy as np
 import pytest
 import sympy
 import tomli_w
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 import fastdescent as fd
 import fastdescent.math as fm
 from fastdescent.contracts import JIT
 from fastdescent.errors import FastdescentError, InvalidValueError, UnknownNameError
-from fastdescent.symbolic import Formula, derivation, kernels, landscape
+from fastdescent.symbolic import Formula, bridge, derivation, kernels, landscape
 from fastdescent.symbolic.expression import (
     MOST_COORDINATES,
     Expression,
     coordinate,
+    evaluate,
     number,
     parameter,
 )
@@ -295,6 +296,89 @@ def test_what_is_written_reads_back_as_the_same_expression(data):
     assert written(again, 3) == text
     wide = written(expression, 7)
     assert read(wide, 7, NAMES)[0] is expression
+
+
+def smooth(inner):
+    """Few leaves, so that equal parts meet: in quotients, differences and products."""
+    pair = st.tuples(inner, inner)
+    arithmetic = st.sampled_from(
+        [lambda a, b: a + b, lambda a, b: a - b, lambda a, b: a * b, lambda a, b: a / b]
+    )
+    functions = st.sampled_from([fm.sqrt, fm.exp, fm.log, fm.sin, fm.tanh])
+    return st.one_of(
+        st.builds(lambda f, p: f(*p), arithmetic, pair),
+        st.builds(lambda f, a: f(a), functions, inner),
+        st.builds(lambda a: -a, inner),
+        st.builds(lambda a, n: a**n, inner, st.sampled_from([2, 3, -1, 0.5])),
+    )
+
+
+@st.composite
+def smooth_expressions(draw):
+    few = st.one_of(
+        st.sampled_from([coordinate(0), coordinate(1)]),
+        st.sampled_from([number(2.0), number(-3.0)]),
+    )
+    try:
+        return draw(st.recursive(few, smooth, max_leaves=6))
+    except InvalidValueError:
+        return number(1.0)
+
+
+def exactly(root, x):
+    """Evaluate a graph with many digits; None where it is not a finite real number."""
+
+    def applied(item, *inside):
+        if item.operation == "half_inverse":
+            return 1 / (2 * inside[0])  # of the root itself
+        return bridge.applied(mpmath, item, inside)
+
+    def leaf(item):
+        return x[item.payload] if item.operation == "coordinate" else mpmath.mpf(item.payload)
+
+    try:
+        value = evaluate(root, leaf, applied)
+    except (ZeroDivisionError, ValueError, OverflowError):
+        return None
+    real = mpmath.im(value) == 0 and mpmath.isfinite(value) and abs(value) < mpmath.mpf(10) ** 30
+    return mpmath.re(value) if real else None
+
+
+@settings(max_examples=400 if JIT else 150, deadline=None)
+@given(smooth_expressions())
+@example(coordinate(0) / coordinate(0))
+@example(coordinate(0) * fm.log(coordinate(0)))
+@example(fm.exp(coordinate(1)) / fm.exp(coordinate(1)))
+@example((3.0 * coordinate(0)) / (2.0 * coordinate(0)))
+def test_derivations_are_true_whatever_parts_are_equal(expression):
+    """Rewriting keeps the value, to the roundings of its numbers; slopes are those of mpmath."""
+    x = [mpmath.mpf("1.37"), mpmath.mpf("0.61")]
+    with mpmath.workdps(60):
+        value = exactly(expression, x)
+        if value is None:
+            return
+        simpler = exactly(derivation.simplified(expression), x)
+        assert abs(simpler - value) <= 1e-12 * max(1, abs(value))
+        slopes = derivation.gradient(derivation.simplified(expression))
+        for k in range(2):
+            try:
+                wanted = mpmath.diff(
+                    lambda t, k=k: exactly(expression, [*x[:k], t, *x[k + 1 :]]), x[k]
+                )
+            except TypeError:  # next to the end of where it is defined
+                return
+            found = exactly(slopes[k], x) if k in slopes else mpmath.mpf(0)
+            assert abs(found - wanted) <= 1e-10 * max(1, abs(wanted))
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "gradient"),
+    [("x/x", 1.0, 0.0), ("x/(2*x)", 0.5, 0.0), ("x*log(x)", 2.0 * np.log(2.0), 1.0 + np.log(2.0))],
+)
+def test_equal_parts_cancel(text, value, gradient):
+    formula = landscape(text)
+    assert formula.value([2.0]) == pytest.approx(value, rel=1e-15)
+    assert formula.gradient([2.0])[0] == pytest.approx(gradient, rel=1e-15, abs=1e-15)
 
 
 LISTENING: list[str] = []

@@ -95,7 +95,7 @@ def over(left: Expression, right: Expression) -> Expression:
         if abs(inverse) > 1e-300:  # else 1 / b lost digits
             return _scaled(a * inverse, x)
         return make("/", left, right)
-    return _scaled(a / b, x if x is y else make("/", x, y))
+    return _scaled(a / b, _ONE if x is y else make("/", x, y))
 
 
 def raised(base: Expression, exponent: float) -> Expression:
