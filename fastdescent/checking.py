@@ -30,7 +30,14 @@ from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_integer
 
-__all__ = ["Finding", "Report", "check_landscape", "check_once", "require_defined"]
+__all__ = [
+    "Finding",
+    "Report",
+    "check_before_use",
+    "check_landscape",
+    "check_once",
+    "require_defined",
+]
 
 _STEPS = (1e-3, 1e-5, 1e-7)  # of the coordinates' own scales
 _TOLERANCE = 1e-4  # relative: what h = 1e-3 leaves of a well-behaved third derivative
@@ -334,6 +341,19 @@ def _short(values: Any) -> str:
 
 _CHECKED: set[Any] = set()
 _FEW_POINTS, _FEW_DIRECTIONS = 8, 2
+
+
+def check_before_use(landscape: Landscape) -> None:
+    """Compare a landscape's gradient with differences, unless it is one of the package's own.
+
+    Raises
+    ------
+    InvalidValueError
+        If the gradient is wrong.
+    """
+    own = type(landscape).__module__.startswith(("fastdescent.landscapes", "fastdescent.models"))
+    if landscape.checked and not own:
+        check_once(landscape)
 
 
 def check_once(landscape: Landscape) -> None:

@@ -96,6 +96,7 @@ def landscape_report(
         Lines of text.
     """
     bounds = geometry.checked_box(landscape, box)
+    scale = geometry.scales(landscape, bounds, seed=seed)  # the loss must be defined somewhere
     yield f"{landscape!r} on {_box(bounds)}"
     points = geometry.find_critical_points(landscape, bounds, starts=starts, seed=seed)
     folder.mkdir(parents=True, exist_ok=True)
@@ -108,7 +109,6 @@ def landscape_report(
         yield from _barrier_lines(points, graph)
     yield ""
     yield _convexity_line(geometry.convexity(landscape, bounds, seed=seed))
-    scale = geometry.scales(landscape, bounds, seed=seed)
     lower, upper = bounds.T.tolist()
     random = Uniform(lower, upper, count=_REGION_POINTS).points(landscape, seed)
     found = geometry.classify_regions(landscape, random, scale=scale)

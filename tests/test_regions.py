@@ -448,7 +448,7 @@ def test_blocks_change_nothing(monkeypatch):
     points = fd.starts.Uniform(count=50).points(landscape, 0)
     whole = classify_regions(landscape, points)
     module = importlib.import_module("fastdescent.geometry.regions")
-    monkeypatch.setattr(module, "_BLOCK", 7)
+    monkeypatch.setattr(module, "_NUMBERS", 60)
     assert whole.identical(classify_regions(landscape, points))
 
 
@@ -488,3 +488,80 @@ def test_points_outside_the_domain_are_counted():
     for classify in (classify_points, classify_regions):
         ds = classify(fd.landscapes.Himmelblau(), [[3.0, 2.0], [7.0, 0.0], [0.0, -9.0]])
         assert ds.attrs["outside_domain"] == 2
+
+
+# What a referee found.
+
+
+def test_scope_does_not_hang_on_other_points():
+    """Their values may be large; roundings are those of the landscape's own height."""
+    low, other = -2.903534027771177, 2.74680277099
+    landscape = fd.landscapes.StyblinskiTang(dim=2)
+    ds = classify_points(landscape, [[low, low], [low, other], [1000.0, 1000.0]])
+    assert ds.scope.values.tolist() == ["global", "local", "unknown"]
+
+
+@pytest.mark.parametrize("formula", ["log(x)", "sqrt(x)", "x**2 + 0.1*log(x)"])
+def test_where_the_loss_is_not_defined_there_is_nothing(formula):
+    landscape = fd.landscape(formula, domain=(0.5, 2.0))
+    assert classify_regions(landscape, [[-1.0]]).region.values.tolist() == [""]
+    assert classify_points(landscape, [[-1.0], [0.0]]).kind.values.tolist()[0] == "regular"
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.4, 0.785, 1.571])
+def test_a_floor_of_two_dimensions_turns_in_whichever_direction_it_bends(angle):
+    """Two equal flat eigenvalues: no direction of their plane is better than another."""
+
+    def loss(x, c, s):
+        return 100 * (x[2] - (c * x[0] + s * x[1]) ** 2) ** 2 + x[0] ** 2 + x[1] ** 2
+
+    params = {"c": float(np.cos(angle)), "s": float(np.sin(angle))}
+    bent = fd.landscape(loss, dim=3, params=params)
+    ds = classify_regions(bent, [0.0, 0.0, 0.0], scale=UNIT)
+    # The third derivative is 400, the gap of the eigenvalues 200 - 2; s is at most 1.
+    assert ds.turn.item() == pytest.approx(400.0 / 198.0 * 1.0, rel=1e-6)
+    assert ds.region.item() == "canal"
+
+
+def test_no_points_are_no_error():
+    for classify in (classify_points, classify_regions):
+        ds = classify(fd.landscapes.Himmelblau(), np.empty((0, 2)))
+        assert ds.sizes["point"] == 0
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [
+        (lambda: classify_regions("Himmelblau", [0.0, 0.0]), "^landscape: got 'Himmelblau'"),
+        (lambda: classify_points("Himmelblau", [0.0, 0.0]), "^landscape: got 'Himmelblau'"),
+        (lambda: scales("Himmelblau"), "^landscape: got 'Himmelblau'"),
+        (lambda: classify_points(fd.landscapes.Himmelblau(), "ab"), "^points of Himmelblau"),
+        (lambda: classify_regions(fd.landscapes.Himmelblau(), [0, 0], {"ravine": 3}), "thresholds"),
+        (lambda: classify_regions(fd.landscapes.Himmelblau(), [0, 0], scale=3), "^scale: got 3"),
+        (
+            lambda: region_fractions(classify_points(fd.landscapes.Himmelblau(), [0.0, 0.0])),
+            "classify_regions",
+        ),
+    ],
+)
+def test_what_is_something_else_is_refused(call, said):
+    with pytest.raises(InvalidValueError, match=said):
+        call()
+
+
+@fd.kernel("landscape")
+def wrong_slope(theta, params, data, batch, loss, grad):
+    for lane in range(theta.shape[1]):
+        loss[lane] = theta[0, lane] * theta[0, lane]
+        grad[0, lane] = theta[0, lane]
+
+
+def test_a_users_gradient_is_compared_before_its_first_use():
+    class HalfSlope(fd.Landscape):
+        """x^2 with half its gradient."""
+
+        kernel = wrong_slope
+        dim = 1
+
+    with pytest.raises(InvalidValueError, match="slope"):
+        classify_points(HalfSlope(), [[0.5]])

@@ -80,8 +80,10 @@ def try_landscape(plan: Plan) -> None:
     landscape = plan.landscape
     if type(landscape).__module__.startswith(("fastdescent.landscapes", "fastdescent.models")):
         return
-    from fastdescent.checking import check_once, require_defined  # noqa: PLC0415 - seldom needed
+    from fastdescent.checking import (  # noqa: PLC0415 - seldom needed
+        check_before_use,
+        require_defined,
+    )
 
-    if landscape.checked:
-        check_once(landscape)
+    check_before_use(landscape)
     require_defined(landscape, plan.points)

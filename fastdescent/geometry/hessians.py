@@ -25,6 +25,7 @@ from threadpoolctl import ThreadpoolController
 from fastdescent import memory
 from fastdescent.engine.ensemble import checked_threads
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.scales import checked_landscape
 from fastdescent.landscapes import Landscape
 from fastdescent.models import SampleModel
 from fastdescent.parts import FloatArray
@@ -224,14 +225,14 @@ def has_hessian(landscape: Landscape) -> bool:
 
 
 def checked_points(landscape: Landscape, x: ArrayLike) -> FloatArray:
-    """Return one point or many as a matrix, shape (n, dim)."""
-    points = np.asarray(x, dtype=float)
+    """Return one point or many as a matrix, shape (n, dim), if `landscape` is one."""
+    allowed = f"shape ({checked_landscape(landscape).dim},) or (n, {landscape.dim})"
+    try:
+        points = np.asarray(x, dtype=float)
+    except (TypeError, ValueError):
+        raise InvalidValueError(f"points of {landscape!r}", x, f"numbers of {allowed}") from None
     if points.ndim not in (1, 2) or points.shape[-1] != landscape.dim:
-        raise InvalidValueError(
-            f"points of {landscape!r}",
-            points.shape,
-            f"shape ({landscape.dim},) or (n, {landscape.dim})",
-        )
+        raise InvalidValueError(f"points of {landscape!r}", points.shape, allowed)
     return np.ascontiguousarray(np.atleast_2d(points))
 
 

@@ -9,8 +9,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.hessians import hessians
-from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.hessians import checked_points, hessians
+from fastdescent.geometry.scales import Scales, checked_scale
 from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
@@ -94,20 +94,22 @@ def classify_points(
     >>> classify_points(fd.landscapes.MonkeySaddle(), [0.0, 0.0]).kind.values.tolist()
     ['degenerate']
     """
-    points = landscape._points(x)
+    points = checked_points(landscape, x)
     for name, value in (("gradient", gradient), ("curvature", curvature)):
         if not is_number(value) or not 0.0 < value < np.inf:
             raise InvalidValueError(name, value, "a finite number > 0")
-    unit = scales(landscape) if scale is None else scale
+    unit = checked_scale(landscape, scale)
     value, grad = landscape.value(points), landscape.gradient(points)
-    norm = np.linalg.norm(grad, axis=1)
+    with np.errstate(over="ignore"):
+        norm = np.linalg.norm(grad, axis=1)
+    critical = (norm <= gradient * unit.gradient) & np.isfinite(value)
     hess = hessians(landscape, points).matrices
-    spectrum = _Spectrum.of(landscape, points, grad, hess, norm <= gradient * unit.gradient)
+    spectrum = _Spectrum.of(landscape, points, grad, hess, critical)
     size = np.maximum(np.abs(spectrum.eigenvalues).max(axis=1), unit.curvature)
     share = np.abs(spectrum.eigenvalues) / np.where(size > 0.0, size, 1.0)[:, None]
     decides = (share > curvature) & spectrum.steady
-    kind, index = _kinds(spectrum.eigenvalues, decides, norm <= gradient * unit.gradient)
-    scope, known = _scopes(landscape, kind, value)
+    kind, index = _kinds(spectrum.eigenvalues, decides, critical)
+    scope, known = _scopes(landscape, kind, value, unit)
     variables = {
         "position": (("point", "coordinate"), points, "position"),
         "value": ("point", value, "loss"),
@@ -178,7 +180,7 @@ def _kinds(
 
 
 def _scopes(
-    landscape: Landscape, kind: NDArray[np.str_], value: FloatArray
+    landscape: Landscape, kind: NDArray[np.str_], value: FloatArray, unit: Scales
 ) -> tuple[NDArray[np.str_], str]:
     """Return what is known about each point's rank among all, and from what."""
     scope = np.full(len(kind), "unknown", dtype="<U7")
@@ -186,9 +188,9 @@ def _scopes(
     if not finite.size:
         return scope, "no finite value"
     known = landscape.minimum
-    # Values of one minimum differ by the roundings of a sum.
-    slack = 1e-10 * max(float(np.ptp(finite)), abs(float(finite.min())), abs(known or 0.0))
     lowest = float(finite.min()) if known is None else min(known, float(finite.min()))
+    # Values of one minimum differ by the roundings of a sum.
+    slack = 1e-10 * max(unit.loss, abs(lowest))
     minimum, maximum = kind == "minimum", kind == "maximum"
     scope[minimum & (value > lowest + slack)] = "local"
     scope[maximum & (value < finite.max() - slack)] = "local"

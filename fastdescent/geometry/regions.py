@@ -11,8 +11,8 @@ import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.hessians import hessians
-from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.hessians import checked_points, hessians
+from fastdescent.geometry.scales import Scales, checked_scale
 from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_number
@@ -22,8 +22,8 @@ __all__ = ["REGIONS", "Thresholds", "classify_regions", "region_fractions"]
 
 REGIONS = ("valley", "ravine", "canal", "flat", "indefinite", "concave")
 
-# Points whose Hessians are in memory at once.
-_BLOCK = 2**16
+# Numbers in the third derivatives of the points that are worked on at once.
+_NUMBERS = 2**19
 # By how much the threshold of negative eigenvalues may be moved later.
 _WIDER = 4.0
 
@@ -112,15 +112,17 @@ def classify_regions(
       saddle.  A plane, which has no curvature at all, counts here too.
     - **valley**: :math:`\kappa = \lambda_d / \max(\lambda_1, \nu\lambda_d)` below ``ravine``.
     - **canal**: a ravine whose floor turns, :math:`\omega s \ge` ``turn``, with
-      :math:`\omega` the rotation of the flattest eigenvector v towards the steep ones per unit of
-      length along v,
+      :math:`\omega` the rotation of flat eigenvectors towards the steep ones per unit of
+      length along them,
 
-      .. math:: \omega^2 = \sum_{j\ \text{steep}}
-                \Big(\frac{v_j^\top (D H[v])\, v}{\lambda_j - \lambda_1}\Big)^2,
+      .. math:: \omega^2 = \sum_{j\ \text{steep}} \max_{v\ \text{flat}}
+                \Big(\frac{v_j^\top (D H[v])\, v}{\lambda_j - \lambda_v}\Big)^2,
                 \qquad s = \min\big(l, \sqrt{2 F / \lambda_1}\big),
 
       :math:`D H[v]` the change of the Hessian along v, steep the eigenvalues above
-      the geometric mean of the extreme ones, and s the length over which the floor rises by F
+      the geometric mean of the extreme ones, flat the directions of the others, with
+      :math:`\sqrt{(\lambda_j - \lambda_a)(\lambda_j - \lambda_b)}` below the part of v that is
+      made of the flat eigenvectors a and b, and s the length over which the floor rises by F
       (with the same least :math:`\lambda_1` as in :math:`\kappa`).
     - **ravine**: otherwise.
 
@@ -148,8 +150,9 @@ def classify_regions(
         (:math:`\omega s`, radians; nan where not convex).
 
         ``margin``: by how many decades the nearest threshold could move before the label
-        changes.  Points at which loss or Hessian are not finite have the region "".  The
-        attribute ``outside_domain`` counts points outside the landscape's domain.
+        changes; the radius, which counts with the change, stays.  Points at which loss or Hessian
+        are not finite have the region "".  The attribute ``outside_domain`` counts points outside
+        the landscape's domain.
 
     Raises
     ------
@@ -170,12 +173,17 @@ def classify_regions(
     >>> classify_regions(fd.landscapes.Ravine(condition_number=15.0), [1.0, 0.0]).region.item()
     'ravine'
     """
-    points = landscape._points(x)
-    limits = thresholds or Thresholds()
-    unit = scales(landscape) if scale is None else scale
+    points = checked_points(landscape, x)
+    limits = Thresholds() if thresholds is None else thresholds
+    if not isinstance(limits, Thresholds):
+        raise InvalidValueError(
+            "thresholds", thresholds, "Thresholds, or None", "such as Thresholds(ravine=100.0)"
+        )
+    unit = checked_scale(landscape, scale)
+    size = max(1, _NUMBERS // landscape.dim**3)
     blocks = [
-        _measured(landscape, points[at : at + _BLOCK], limits, unit)
-        for at in range(0, len(points), _BLOCK)
+        _measured(landscape, points[at : at + size], limits, unit)
+        for at in range(0, max(len(points), 1), size)
     ]
     found = {name: np.concatenate([block[name] for block in blocks]) for name in _SAID}
     region, margin = _labelled(found, limits)
@@ -214,7 +222,7 @@ def _measured(
     with np.errstate(over="ignore"):
         norm = np.linalg.norm(landscape.gradient(points), axis=1)
     hess = hessians(landscape, points).matrices
-    usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm)
+    usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm + landscape.value(points))
     found = {name: np.full(len(points), np.nan) for name in _SAID}
     values, vectors = symmetric_eigen(hess[usable])
     size = np.abs(values).max(axis=1)
@@ -243,19 +251,31 @@ def _rotation(
     vectors: FloatArray,
     unit: Scales,
 ) -> FloatArray:
-    """Return the rotation of the flattest eigenvector along itself, radians per length."""
-    soft = vectors[:, :, 0]
+    """Return the fastest rotation of a flat direction along itself, radians per length."""
     # Central differences lose least where the step is the third root of the round-off.
     step = np.cbrt(np.finfo(float).eps) * unit.length
-    ahead = hessians(landscape, points + step * soft).matrices
-    behind = hessians(landscape, points - step * soft).matrices
-    along = np.einsum("nij,nj->ni", (ahead - behind) / (2.0 * step), soft)
-    pushed = np.einsum("nji,nj->ni", vectors, along)
-    gap = values - values[:, :1]
     floor = np.maximum(values[:, :1], 0.0)
-    steep = (values > np.sqrt(floor * values[:, -1:])) & (gap > 0.0)
-    rates = np.divide(pushed, gap, out=np.zeros_like(gap), where=steep)
-    return np.asarray(np.linalg.norm(rates, axis=1))
+    steep = values > np.sqrt(floor * values[:, -1:])
+    steep &= values > values[:, :1]
+    count, dim = values.shape
+    # Of point n: the change of the Hessian along flat a, seen by steep j and flat b.
+    third = np.zeros((count, dim, dim, dim))
+    for a in range(dim - 1):
+        at = np.flatnonzero(~steep[:, a] & steep.any(axis=1))
+        v = vectors[at]
+        ahead = hessians(landscape, points[at] + step * v[:, :, a]).matrices
+        behind = hessians(landscape, points[at] - step * v[:, :, a]).matrices
+        third[at, :, a] = np.swapaxes(v, 1, 2) @ ((ahead - behind) / (2.0 * step)) @ v
+    with np.errstate(divide="ignore", invalid="ignore"):
+        root = 1.0 / np.sqrt(values[:, :, None] - values[:, None, :])  # (point, steep, flat)
+        third *= root[:, :, :, None] * root[:, :, None, :]
+    both = steep[:, :, None, None] & ~steep[:, None, :, None] & ~steep[:, None, None, :]
+    third = np.where(both, third, 0.0)
+    if dim == 2:  # one of each
+        return np.abs(third[:, 1, 0, 0])
+    # What is not finite has overflown: it turns at once.
+    bent = np.linalg.norm(np.nan_to_num(third), ord=2, axis=(2, 3))
+    return np.asarray(np.linalg.norm(bent, axis=1))
 
 
 def _labelled(
@@ -331,7 +351,7 @@ def region_fractions(ds: xr.Dataset, factor: float = 2.0) -> xr.Dataset:
     """
     if not is_number(factor) or not 1.0 < factor <= 4.0:
         raise InvalidValueError("factor", factor, "a number in (1, 4]")
-    if not ds.sizes.get("point"):
+    if not ds.sizes.get("point") or "region" not in ds or "ravine" not in ds.attrs:
         raise InvalidValueError("ds", dict(ds.sizes), "a result of classify_regions with points")
     limits = Thresholds(
         **{field.name: float(ds.attrs[field.name]) for field in dataclasses.fields(Thresholds)}

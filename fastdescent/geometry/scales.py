@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastdescent.checking import check_before_use
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_integer
 from fastdescent.starts import Uniform
 
-__all__ = ["Scales", "checked_box", "scales"]
+__all__ = ["Scales", "checked_box", "checked_landscape", "checked_scale", "scales"]
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ def scales(
     """
     if not is_integer(count) or count < 2:
         raise InvalidValueError("count", count, "an integer >= 2")
-    bounds = checked_box(landscape, box)
+    bounds = checked_box(checked_landscape(landscape), box)
     lower, upper = bounds.T
     points = Uniform(tuple(lower.tolist()), tuple(upper.tolist()), count=count).points(
         landscape, seed
@@ -114,6 +115,36 @@ def scales(
         )
     height = float(np.median(sampled[finite[:count]]) - values[finite].min())
     return Scales(float(np.sqrt(np.mean((upper - lower) ** 2))), height)
+
+
+def checked_scale(landscape: Landscape, scale: object) -> Scales:
+    """Return the scales that were given, or the landscape's own."""
+    if scale is None:
+        return scales(landscape)
+    if not isinstance(scale, Scales):
+        raise InvalidValueError(
+            "scale", scale, "Scales, or None", "such as fd.geometry.scales(landscape, box)"
+        )
+    return scale
+
+
+def checked_landscape(landscape: object) -> Landscape:
+    """Return a landscape; a user's gradient is compared with differences before its first use.
+
+    Raises
+    ------
+    InvalidValueError
+        If it is something else, or its gradient is wrong.
+    """
+    if not isinstance(landscape, Landscape):
+        raise InvalidValueError(
+            "landscape",
+            landscape,
+            "a landscape",
+            "such as fd.landscapes.Himmelblau() or fd.landscape('x**2 + 15*y**2')",
+        )
+    check_before_use(landscape)
+    return landscape
 
 
 def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:

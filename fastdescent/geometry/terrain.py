@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from fastdescent.engine.result import STATUS
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
-from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.scales import Scales, checked_landscape, checked_scale
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
 from fastdescent.statistics import mean_share_interval
@@ -79,8 +79,8 @@ def terrain_time(
     >>> float(terrain_time(ds, ravine).fraction.sel(region="ravine"))
     1.0
     """
-    lives = _Lives.of(ds, landscape)
-    unit = scales(landscape) if scale is None else scale
+    lives = _Lives.of(ds, checked_landscape(landscape))
+    unit = checked_scale(landscape, scale)
     points = lives.path.reshape(-1, landscape.dim)
     region = classify_regions(landscape, points, thresholds, scale=unit).region.to_numpy()
     codes = _codes(region).reshape(lives.weight.shape)
@@ -283,7 +283,10 @@ def escape_time(ds: xr.Dataset, point: ArrayLike, radius: float) -> xr.DataArray
     """
     if "path" not in ds:
         raise _no_path(ds)
-    centre = np.asarray(point, dtype=float)
+    try:
+        centre = np.asarray(point, dtype=float)
+    except (TypeError, ValueError):
+        centre = np.empty(0)
     if centre.shape != (ds.sizes["coordinate"],) or not np.isfinite(centre).all():
         raise InvalidValueError("point", point, f"{ds.sizes['coordinate']} finite numbers")
     if not is_number(radius) or not 0.0 < radius < np.inf:
