@@ -6,6 +6,12 @@ random numbers of their own, so that they see different batches drawn by the sam
 
 ``--check`` compares small versions of all the peers' workloads with a loop in NumPy that sees the
 same batches.
+
+Why single samples stop at 14 times scikit-learn once its overhead per fit is gone (20 epochs): 50
+times would be 3.3 ns an update and core.  Measured on one Zen 4 core, processor time, 4096 seeds on
+442 samples with d features: 6.6 ns for d = 1 and 2, 7.7 for 4, 9.8 for 7, 11.0 for 10, 14.6 for 15.
+So about 5.6 ns do not hang on d (the draw of an index, the step itself), and each feature takes
+0.55, of which a load, a store, two multiply-adds and a gather of 8 bytes are the least there is.
 """
 
 from __future__ import annotations
