@@ -295,6 +295,100 @@ def test_rotated_products_of_polynomials_have_their_own_roots(first, second):
         assert ds["index"].values[row] == sum(c < 0 for c in curvatures)
 
 
+@pytest.mark.parametrize(
+    ("text", "tolerance", "zero"),
+    [("x**3/3 - 25e-18*x", 1e-8, 5e-9), ("x**3/3 - 1e-6*x", 0.01, 1e-3)],
+)
+def test_proven_points_are_never_merged(text, tolerance, zero):
+    # x^2 = zero^2: two zeros of the slope that are nearer to each other than the tolerance.
+    box = [(-1.0, 1.0)]
+    ds = find_critical_points(fd.landscape(text), box, starts=64, tolerance=tolerance)
+    assert counts(ds) == (1, 0, 1, 0)
+    assert ds.attrs["complete"] == "certified"
+    assert ds.proven.values.all()
+    # The slope cancels: a unit of 1e-16 * zero^2 over the curvature 2 * zero.
+    np.testing.assert_allclose(ds.position.values[:, 0], [zero, -zero], rtol=1e-15)
+    # Newton's method keeps the sign of its start: binomial with chance 1/2, |z| < 4.5.
+    assert ds.found.values.sum() == 64
+    assert abs(ds.found.values[0] - 32) < 4.5 * 4.0
+    plain = find_critical_points(
+        fd.landscape(text), box, starts=64, tolerance=tolerance, certify=False
+    )
+    assert plain.sizes["point"] == 1
+
+
+def test_certified_means_that_all_proven_points_are_listed():
+    # The slope 2 (x - 2) has a zero, where the loss in real numbers is 3e308 and no double.
+    high = fd.landscape("(x - 2)**2 + 1.5e308 + 1.5e308")
+    ds = find_critical_points(high, [(1.0, 4.0)], starts=16)
+    assert ds.sizes["point"] == 0
+    assert ds.attrs["complete"] == "estimated"
+
+
+JUMPS = {
+    "sign": lambda x: x[0] ** 2 + fd.math.sign(x[0]),
+    "where": lambda x: fd.math.where(x[0] >= 0, x[0] ** 2 + 5, x[0] ** 2),
+    "two": lambda x: x[0] ** 2 + x[1] ** 2 + fd.math.sign(x[0] * (x[1] - 1)),
+    "part": lambda x: (x[0] ** 2 + x[1] ** 2 + fd.math.sign(x[0])) * 0.3,
+}
+
+
+@pytest.mark.parametrize("name", JUMPS)
+def test_no_zero_of_the_slope_is_proven_where_the_loss_jumps(name):
+    # The slope is 2 x on either side and has a zero at 0, where the loss has no minimum.
+    dim = 2 if name in ("two", "part") else 1
+    ds = find_critical_points(
+        fd.landscape(JUMPS[name], dim=dim), [(-1.0, 1.0)] * dim, starts=16, max_boxes=2000
+    )
+    assert ds.attrs["complete"] == "estimated"
+    assert ds.attrs["boxes_undecided"] > 0
+    assert not ds.proven.values.any()
+
+
+def test_jumps_elsewhere_hide_no_proof():
+    # A jump at 0.5, where the slope is 1, and one at y = 0.5 with another coordinate's zero.
+    made = fd.landscape("x**2 + sign(x - 0.5) + (y - 0.1)**2 + where(y > 0.5, 3, 0)")
+    ds = find_critical_points(made, [(-1, 1), (-1, 1)], starts=16)
+    assert (counts(ds), ds.attrs["complete"]) == ((1, 0, 0, 0), "certified")
+    np.testing.assert_allclose(ds.position.values, [[0.0, 0.1]], atol=1e-15)
+    # The logarithm that is not chosen at -1 is not looked at there.
+    chosen = fd.landscape("where(x > -0.5, log(x + 1), (x + 1)**2)")
+    ds = find_critical_points(chosen, [(-2.0, 2.0)], starts=16)
+    assert (counts(ds), ds.attrs["complete"]) == ((1, 0, 0, 0), "certified")
+
+
+@pytest.mark.parametrize(
+    ("text", "low", "high", "points"),
+    [
+        ("(x + 2)**2 + sign(log(x))", -4.0, 4.0, 0),  # defined for x > 0
+        ("log(x) + x", -3.0, -0.5, 0),
+        ("sqrt(x**2 - 1) + 0.4*cos(5*x)", -3.0, 3.0, 6),  # for |x| >= 1
+    ],
+)
+def test_there_are_no_critical_points_where_there_is_no_loss(text, low, high, points):
+    landscape = fd.landscape(text)
+    for certify in (True, False):
+        ds = find_critical_points(landscape, [(low, high)], starts=64, certify=certify)
+        assert ds.sizes["point"] == points
+        assert np.isfinite(ds.value.values).all()
+        assert ds.attrs["complete"] == ("certified" if certify else "estimated")
+    # A twin: changes of sign of the slope's differences on a fine grid of where there is a loss.
+    x = np.linspace(low, high, 4001)
+    value = landscape.value(x[:, np.newaxis])
+    rising = np.diff(value) > 0.0
+    inside = np.isfinite(value[2:]) & np.isfinite(value[1:-1]) & np.isfinite(value[:-2])
+    assert np.count_nonzero((rising[1:] != rising[:-1]) & inside) == points
+
+
+def test_a_search_that_found_nothing_estimates_nothing():
+    ds = find_critical_points(fd.landscape("x + y"), starts=16, certify=False)
+    assert ds.sizes["point"] == 0
+    for name in ("missing_mass", "missing_mass_upper", "unseen_estimate"):
+        assert math.isnan(ds.attrs[name])
+    assert "probability" not in ds.attrs["completeness"]
+    assert "found nothing and nothing can be estimated" in ds.attrs["completeness"]
+
+
 def test_points_on_faces_and_at_corners_belong_to_the_box():
     bowl = fd.landscape("(x - 1)**2 + (y + 2)**2")
     for box in ([(1, 3), (-2, 0)], [(0, 1), (-3, -1)], [(-5, 5), (-2, 5)]):
@@ -341,6 +435,12 @@ def test_a_dip_on_a_face_that_no_start_sees_forbids_a_global_minimum():
     assert ds.scope.values[0] == "unknown"
     hole = fd.landscape("x**2 + where(abs(x - 0.5) < 0.000001, -5, 0)")  # where no slope shows it
     assert "global" not in find_critical_points(hole, [(-1, 1)], starts=16).scope.values
+    # The loss ends at |x| = 0.5 with 0.0025, below the dips of 0.03 at |x| = 0.8.
+    end = fd.landscape("5*sqrt(x**2 - 0.25) + 0.01*x**2 - 3.1*exp(-1000*(x**2 - 0.64)**2)")
+    ds = find_critical_points(end, [(-1, 1)], starts=64)
+    assert ds.attrs["complete"] == "certified"
+    assert 0.01 < ds.value.values[0] < 0.05
+    assert "global" not in ds.scope.values
     bowl = find_critical_points(fd.landscape(dip), [(-1, 0.9), (-1, 1)], starts=16)
     assert bowl.scope.values.tolist() == ["global"]
 
@@ -504,6 +604,13 @@ def test_bad_input_of_convexity_is_one_clear_error(options, part):
     with pytest.raises(InvalidValueError) as caught:
         convexity(landscapes.Himmelblau(), **options)
     assert caught.value.part == part
+
+
+@pytest.mark.parametrize("function", [find_critical_points, convexity])
+def test_what_is_no_landscape_is_refused(function):
+    with pytest.raises(InvalidValueError) as caught:
+        function("x**2")
+    assert caught.value.part == "landscape"
 
 
 @pytest.mark.parametrize("function", [find_critical_points, convexity])

@@ -436,3 +436,33 @@ def test_a_zero_on_the_edge_of_the_box_is_left_open():
 def test_a_gradient_that_is_defined_nowhere_has_no_zero():
     found = isolate(traced(fd.landscape("log(x)*x")), [[-2.0, -1.0]])
     assert len(found.lower) == len(found.undecided_lower) == 0
+
+
+def test_the_loss_of_a_block_is_bounded_by_its_own_parts():
+    # Slopes do not interact, but the sign's place does; the others are joined smoothly.
+    text = "3*(x[0]**2 + x[2]**2 + sqrt(x[3])) + x[1]**2 + sign(x[0]*x[1])*2"
+    found = traced(fd.landscape(text, dim=4))
+    assert found.blocks() == [[0, 1], [2], [3]]
+    system = Derivatives(found, [3], value=True)
+    low, high = np.array([[-2.0], [-1.0], [1.0]]), np.array([[-1.0], [1.0], [2.0]])
+    slopes, _, smooth = system.both(low, high)
+    assert np.isnan(slopes.lower[:, 0]).tolist() == [True, False, False]  # a root of what is < 0
+    assert smooth.tolist() == [False, False, True]
+    signs = Derivatives(found, [0, 1], value=True)
+    assert signs.both(np.full((1, 2), -1.0), np.ones((1, 2)))[2].tolist() == [False]
+    assert signs.both(np.ones((1, 2)), np.full((1, 2), 2.0))[2].tolist() == [True]
+
+
+def test_a_branch_that_is_not_chosen_bends_nothing():
+    found = traced(fd.landscape("where(x > 0, sqrt(x), abs(x + 3))"))
+    low, high = np.array([[-2.0], [-4.0], [1.0], [-1.0]]), np.array([[-1.0], [-1.0], [2.0], [1.0]])
+    _, smooth = Enclosure([found.value], found.constants)(low, high)
+    assert smooth.tolist() == [True, False, True, False]
+
+
+def test_what_is_not_a_number_stays_so():
+    # The slope of a root where there is none, and so the gradient of a loss that has none.
+    nowhere = Interval.of(math.nan, math.nan)
+    assert BOUNDS["half_inverse"](nowhere).empty
+    found = isolate(traced(fd.landscape("sqrt(x**2 - 1) + (x - 0.5)**2")), [[-0.9, 0.9]])
+    assert len(found.lower) == len(found.undecided_lower) == 0

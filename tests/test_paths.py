@@ -654,6 +654,22 @@ def test_degenerate_saddles_are_counted():
     assert saddle_connections(landscape, more).attrs["skipped"] == 1
 
 
+@pytest.mark.parametrize("kind", ["degenerate", "regular", "maximum"])
+def test_only_saddles_join_minima(kind):
+    """An index of 1 is not enough: a degenerate point, say, has no direction down."""
+    points = listed(BOWL)
+    saddles = np.flatnonzero(points["index"].values == 1)
+    kinds = points["kind"].values.astype("<U10")
+    assert (kinds[saddles] == "saddle").all()
+    kinds[saddles[1:]] = kind
+    found = saddle_connections(BOWL, points.assign(kind=("point", kinds)))
+    assert found["saddle"].values.tolist() == saddles[:1].tolist()
+    assert found.attrs["skipped"] == (len(saddles) - 1 if kind == "degenerate" else 0)
+    kinds[saddles] = kind
+    with pytest.raises(InvalidValueError, match="at least one saddle"):
+        barriers(BOWL, points.assign(kind=("point", kinds)))
+
+
 @st.composite
 def networks(draw):
     """Minima below 0 and saddles above, joined at random, some of them on one side only."""
@@ -756,6 +772,21 @@ def test_bad_critical_points(function, change, text):
     with pytest.raises(InvalidValueError) as error:
         function(BOWL, change(listed(BOWL)))
     assert text in str(error.value)
+
+
+@pytest.mark.parametrize("function", [barriers, disconnectivity])
+@pytest.mark.parametrize("given_", [3, xr.Dataset({"saddle": ("connection", [1])})])
+def test_bad_connections(function, given_):
+    with pytest.raises(InvalidValueError) as error:
+        function(BOWL, listed(BOWL), connections=given_)
+    assert error.value.part == "connections"
+
+
+@pytest.mark.parametrize("function", [saddle_connections, barriers, disconnectivity])
+def test_connections_need_a_landscape(function):
+    with pytest.raises(InvalidValueError) as error:
+        function("x**2", listed(BOWL))
+    assert error.value.part == "landscape"
 
 
 def test_bad_box():

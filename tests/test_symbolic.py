@@ -381,6 +381,13 @@ def test_equal_parts_cancel(text, value, gradient):
     assert formula.gradient([2.0])[0] == pytest.approx(gradient, rel=1e-15, abs=1e-15)
 
 
+def test_slopes_of_roots_are_nan_where_the_roots_are():
+    formula = landscape("sqrt(x**2 - 1) + x**2")
+    assert np.isnan(formula.gradient([[0.3], [2.0]])).ravel().tolist() == [True, False]
+    assert np.isnan(formula.hessian([[0.3], [2.0]])).ravel().tolist() == [True, False]
+    assert landscape("sqrt(x)").gradient([[0.0]]).tolist() == [[0.0]]  # as documented
+
+
 LISTENING: list[str] = []
 HEARD: list[str] = []
 

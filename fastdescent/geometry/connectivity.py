@@ -18,7 +18,7 @@ from fastdescent.geometry.flow import (
     length,
     nudged_saddles,
 )
-from fastdescent.geometry.scales import checked_box
+from fastdescent.geometry.scales import checked_box, checked_landscape
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray
 
@@ -64,8 +64,8 @@ def saddle_connections(
     Raises
     ------
     InvalidValueError
-        If the critical points are not a dataset of that form and dimension, or have no minimum
-        or no saddle of index 1, or the box is empty or not finite.
+        If the landscape is none, the critical points are not a dataset of that form and
+        dimension, or have no minimum or no saddle of index 1, or the box is empty or not finite.
 
     References
     ----------
@@ -143,7 +143,7 @@ def barriers(
     Raises
     ------
     InvalidValueError
-        As for `saddle_connections`.
+        As for `saddle_connections`, or if the connections are not a dataset of that form.
 
     References
     ----------
@@ -159,7 +159,7 @@ def barriers(
     [[0.0, 0.25], [0.25, 0.0]]
     """
     listed = _Listed.of(landscape, critical_points)
-    joined = saddle_connections(landscape, critical_points) if connections is None else connections
+    joined = _connected(landscape, critical_points, connections)
     low = listed.value[listed.minima]
     highest = np.full((len(low), len(low)), np.inf)
     np.fill_diagonal(highest, low)
@@ -206,7 +206,7 @@ def disconnectivity(
     Raises
     ------
     InvalidValueError
-        As for `saddle_connections`.
+        As for `saddle_connections`, or if the connections are not a dataset of that form.
 
     References
     ----------
@@ -222,7 +222,7 @@ def disconnectivity(
     [13.311926, 67.71915, 104.015163]
     """
     listed = _Listed.of(landscape, critical_points)
-    joined = saddle_connections(landscape, critical_points) if connections is None else connections
+    joined = _connected(landscape, critical_points, connections)
     merges = _merges(listed, joined)
     leaves = len(listed.minima)
     point = np.concatenate([listed.minima, np.array([m.saddle for m in merges], dtype=np.int64)])
@@ -283,20 +283,17 @@ class _Listed(NamedTuple):
 
     @classmethod
     def of(cls, landscape: Landscape, points: Any) -> _Listed:
+        checked_landscape(landscape)
         names = ("position", "value", "kind", "index")
-        if not isinstance(points, xr.Dataset) or not set(names) <= set(points):
-            raise InvalidValueError(
-                "critical_points",
-                sorted(map(str, points)) if isinstance(points, xr.Dataset) else points,
-                f"a dataset with {', '.join(names)}",
-                "find_critical_points returns one",
-            )
+        _check_dataset("critical_points", points, names, "find_critical_points")
         position, value, kind, index = (points[name].to_numpy() for name in names)
         if position.ndim != 2 or position.shape[1] != landscape.dim:
             raise InvalidValueError(
                 "critical_points: position", position.shape, f"shape (n, {landscape.dim})"
             )
-        minima, saddles = np.flatnonzero(kind == "minimum"), np.flatnonzero(index == 1)
+        pass_ = "saddle" if landscape.dim > 1 else "maximum"
+        minima, saddles = kind == "minimum", (kind == pass_) & (index == 1)
+        minima, saddles = np.flatnonzero(minima), np.flatnonzero(saddles)
         for name, numbers in (("minimum", minima), ("saddle of index 1", saddles)):
             if not len(numbers):
                 raise InvalidValueError(
@@ -306,6 +303,28 @@ class _Listed(NamedTuple):
                     "minima without a saddle between them have no barrier; look in a larger box",
                 )
         return cls(position, value, minima, saddles, int((kind == "degenerate").sum()))
+
+
+def _check_dataset(part: str, given: Any, names: tuple[str, ...], source: str) -> None:
+    """Raise an error unless a value is a dataset that has some variables."""
+    if not isinstance(given, xr.Dataset) or not set(names) <= set(given):
+        raise InvalidValueError(
+            part,
+            sorted(map(str, given)) if isinstance(given, xr.Dataset) else given,
+            f"a dataset with {', '.join(names)}",
+            f"{source} returns one",
+        )
+
+
+def _connected(
+    landscape: Landscape, critical_points: xr.Dataset, connections: xr.Dataset | None
+) -> xr.Dataset:
+    """Return the connections of some points, those that are given or else the saddles' own."""
+    if connections is None:
+        return saddle_connections(landscape, critical_points)
+    names = ("saddle", "minimum_a", "minimum_b")
+    _check_dataset("connections", connections, names, "saddle_connections")
+    return connections
 
 
 def _box(landscape: Landscape, position: FloatArray, box: ArrayLike | None) -> FloatArray:

@@ -35,7 +35,7 @@ from fastdescent.geometry.hessians import (
 )
 from fastdescent.geometry.intervals import Enclosure, Formulas, traced
 from fastdescent.geometry.isolation import Isolated, halved, isolate
-from fastdescent.geometry.scales import checked_box
+from fastdescent.geometry.scales import checked_box, checked_landscape
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
 from fastdescent.starts import Uniform
@@ -80,7 +80,8 @@ def find_critical_points(
     polished until the gradient shrinks no more.  Then, if the landscape has a formula, interval
     branch and bound goes through the box, coordinates that do not interact apart.  A point that
     only the proof has found, or that only the landscape's own list has, is there with ``found``
-    = 0.  Corners, where there is no gradient, are no critical points.
+    = 0.  Corners, where there is no gradient, are no critical points, nor are points where the loss
+    is not finite.
 
     A point is a minimum, a maximum or a saddle by the signs of its eigenvalues.  It is degenerate
     if an eigenvalue is zero to rounding, or halves or changes its sign within the distance to
@@ -98,7 +99,8 @@ def find_critical_points(
     seed : int
         The starts' seed, >= 0.
     tolerance : float
-        Points closer than this, relative to the box's sides, are one; in (0, 0.01].
+        Points closer than this, relative to the box's sides, are one, unless they are proven to
+        be distinct; in (0, 0.01].
     certify : bool
         Whether a proof is tried.
     max_boxes : int, optional
@@ -119,7 +121,8 @@ def find_critical_points(
         ``missing_mass``, the Good-Turing estimate of the probability that one more start finds a
         new point, and ``missing_mass_upper``, a 95 % bound: that of the second half of the starts
         finding what the first half has not (Clopper-Pearson); ``unseen_estimate``, Chao's
-        estimate of how many points were not seen; ``boxes_examined``, ``boxes_undecided``.
+        estimate of how many points were not seen, all three NaN if no start ended anywhere;
+        ``boxes_examined``, ``boxes_undecided``.
 
         A minimum is global if its value is the known minimum, local if a lower value is known
         anywhere in the box; in a certified list the lowest one is global in the box if interval
@@ -128,8 +131,8 @@ def find_critical_points(
     Raises
     ------
     InvalidValueError
-        If the box has another shape, is empty or not finite, a number is not allowed, or a
-        parameter of the landscape is a sequence.
+        If the landscape is none, the box has another shape, is empty or not finite, a number is
+        not allowed, or a parameter of the landscape is a sequence.
 
     References
     ----------
@@ -157,7 +160,7 @@ def find_critical_points(
         proof = _Proof()
         if formulas is not None:
             proof = _proof(formulas, search, max_boxes)
-            search.add(proof.points, proven=True)
+            search.settle(proof.lower, proof.upper)
         points = _classified(search)
         bounded = _bounded_below(formulas, search, points, proof)
         scope, basis = _scopes(search, points, bounded)
@@ -170,9 +173,9 @@ def searched_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     Raises
     ------
     InvalidValueError
-        If it is no finite box of the landscape's dimension, or the landscape is a sweep.
+        If it is no finite box of the landscape's dimension, or the landscape is none or a sweep.
     """
-    bounds = checked_box(landscape, box)
+    bounds = checked_box(checked_landscape(landscape), box)
     landscape.value(bounds.mean(axis=1))  # a sweep is refused there
     return bounds
 
@@ -187,8 +190,8 @@ def checked_count(name: str, value: Any) -> None:
 class _Search:
     """What Newton's method found from many starts.
 
-    ``label`` holds for each start the row of ``points`` where it ended, -1 for nowhere; ``flat``
-    counts the starts that ended where gradient and Hessian vanish all around.
+    ``ends`` holds where each start ended and ``label`` the row of ``points`` that this is, -1 for
+    nowhere; ``flat`` counts the starts that ended where gradient and Hessian vanish all around.
     """
 
     landscape: Landscape
@@ -197,6 +200,7 @@ class _Search:
     begun: FloatArray
     typical: float = 0.0
     points: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    ends: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     label: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     proven: BoolArray = field(default_factory=lambda: np.empty(0, dtype=bool))
     flat: int = 0
@@ -210,7 +214,9 @@ class _Search:
         begun = places.points(landscape, seed)
         search = cls(landscape, bounds, tolerance, begun)
         size = np.abs(landscape.gradient(begun)).max(axis=1)
-        search.typical = float(np.median(size[np.isfinite(size)])) if len(size) else 0.0
+        size[~search.defined(begun)] = np.nan
+        usual = size[np.isfinite(size)]
+        search.typical = float(np.median(usual)) if len(usual) else 0.0
         ends, arrived = search.newton(begun)
         stuck = np.flatnonzero(~arrived & np.isfinite(size) & search.inside(ends))[:_STUCK]
         if len(stuck):
@@ -236,6 +242,10 @@ class _Search:
         """Return which points lie in the box."""
         low, high = self.closed.T
         return np.asarray(((low <= x) & (x <= high)).all(axis=1))
+
+    def defined(self, x: FloatArray) -> BoolArray:
+        """Return where the loss is a finite number."""
+        return np.isfinite(self.landscape.value(x)) if len(x) else np.zeros(0, dtype=bool)
 
     def step(self, x: FloatArray) -> FloatArray:
         """Return Newton's steps; NaN where there is none, 0 along what is flat to rounding."""
@@ -279,10 +289,10 @@ class _Search:
         return np.asarray(self.curvature(point)[0])
 
     def vanishes(self, x: FloatArray) -> BoolArray:
-        """Return where the gradient is zero to what rounding and curvature allow."""
+        """Return where the loss is finite, and its gradient 0 to what rounding and bends allow."""
         size = np.abs(self.landscape.gradient(x)).max(axis=1, initial=0.0)
         bend = np.abs(self.curvature(x)).max(axis=(1, 2), initial=0.0) * self.width.max()
-        return np.asarray(size <= _ZERO * np.maximum(self.typical, bend))
+        return np.asarray(size <= _ZERO * np.maximum(self.typical, bend)) & self.defined(x)
 
     def trust_region(self, x: FloatArray) -> FloatArray:
         """Return where SciPy's least squares of the gradient end."""
@@ -324,6 +334,8 @@ class _Search:
                 mark[(distance <= np.maximum(reach[i], reach)) & (mark < 0)] = len(chosen)
                 chosen.append(i)
         self.points = x[chosen].reshape(-1, len(self.bounds))
+        self.ends = ends.copy()
+        self.ends[rows] = x
         self.label = np.full(len(ends), -1, dtype=np.int64)
         self.label[rows] = mark
         self.proven = np.zeros(len(chosen), dtype=bool)
@@ -361,21 +373,38 @@ class _Search:
         ends, arrived = self.newton(x)
         arrived &= self.inside(ends)
         arrived &= ~self._flat(ends, arrived)
-        self.add(ends[arrived])
+        x = self.polished(ends[arrived])
+        new = [
+            k for k, row in enumerate(x) if self._distances(row).min(initial=1.0) > self.tolerance
+        ]
+        self.points = np.concatenate([self.points, x[new]])
+        self.proven = np.concatenate([self.proven, np.zeros(len(new), dtype=bool)])
 
-    def add(self, x: FloatArray, *, proven: bool = False) -> None:
-        """Add points that are not among those found, and note whether they are proven."""
-        new = []
-        for position in x:
-            distance = np.abs((self.points - position) / self.width).max(axis=1, initial=0.0)
-            if len(distance) and distance.min() <= self.tolerance:
-                self.proven[distance.argmin()] |= proven
-            else:
-                new.append(position)
-        if new:
-            extra = self.polished(np.array(new))
-            self.points = np.concatenate([self.points, extra])
-            self.proven = np.concatenate([self.proven, np.full(len(extra), proven)])
+    def _distances(self, position: FloatArray) -> FloatArray:
+        """Return how far the points are from a position, relative to the box's sides."""
+        return np.asarray(np.abs((self.points - position) / self.width).max(axis=1))
+
+    def settle(self, lower: FloatArray, upper: FloatArray) -> None:
+        """Put proven zeros, each known to lie in a box of its own, in the place of what is near.
+
+        However close they are, none is taken for another.
+        """
+        zeros = np.clip(self.polished(0.5 * lower + 0.5 * upper), lower, upper)
+        zeros = zeros[self.defined(zeros)]
+        if not len(zeros):
+            return
+        from scipy.spatial import cKDTree  # noqa: PLC0415 - slow to import
+
+        tree = cKDTree(zeros / self.width)
+        distance = tree.query(self.points / self.width, p=np.inf)[0]
+        old = distance > self.tolerance
+        rows = np.append(np.cumsum(old) - 1, -1)  # the last one is that of -1, nowhere
+        moved = (self.label >= 0) & ~np.append(old, True)[self.label]
+        self.label = rows[self.label]
+        nearest = tree.query(self.ends[moved] / self.width, p=np.inf)[1]
+        self.label[moved] = np.count_nonzero(old) + nearest
+        self.points = np.concatenate([self.points[old], zeros])
+        self.proven = np.arange(len(self.points)) >= np.count_nonzero(old)
 
     @property
     def found(self) -> IntArray:
@@ -395,7 +424,8 @@ def _step(gradient: FloatArray, hessian: FloatArray) -> FloatArray:
 class _Proof:
     """What interval arithmetic proves: single zeros, and how much of the box is open."""
 
-    points: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    lower: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
+    upper: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     number: int = 0
     examined: int = 0
     undecided: int = 0
@@ -405,7 +435,7 @@ class _Proof:
     @property
     def whole(self) -> bool:
         """Whether all of the box is accounted for."""
-        return self.tried and self.undecided == 0 and self.number == len(self.points)
+        return self.tried and self.undecided == 0 and self.number == len(self.lower)
 
 
 def _proof(formulas: Formulas, search: _Search, max_boxes: int | None) -> _Proof:
@@ -425,15 +455,16 @@ def _proof(formulas: Formulas, search: _Search, max_boxes: int | None) -> _Proof
             )
         )
     number = math.prod(len(part.lower) for part in parts)
-    points = np.empty((number if number <= _LISTED else 0, len(search.bounds)))
-    choices = itertools.product(*(0.5 * (part.lower + part.upper) for part in parts))
-    for row, choice in zip(points, choices, strict=False):
-        for block, values in zip(blocks, choice, strict=True):
-            row[block] = values
+    listed = number if number <= _LISTED else 0
+    ends = np.empty((2, listed, len(search.bounds)))
+    for end, sides in zip(ends, ([p.lower for p in parts], [p.upper for p in parts]), strict=True):
+        for row, choice in zip(end, itertools.product(*sides), strict=False):
+            for block, values in zip(blocks, choice, strict=True):
+                row[block] = values
     open_boxes = sum(len(part.undecided_lower) for part in parts)
     examined = sum(part.examined for part in parts)
     where = _where_open(blocks, parts)
-    return _Proof(points, number, examined, open_boxes, where, tried=True)
+    return _Proof(ends[0], ends[1], number, examined, open_boxes, where, tried=True)
 
 
 def _where_open(blocks: list[list[int]], parts: list[Isolated]) -> str:
@@ -503,12 +534,13 @@ def _bounded_below(
 ) -> bool:
     """Return whether the lowest critical value is proven to be the lowest in the box.
 
-    The lowest value of a box is at a critical point or on a face, or else at a jump.  It counts as
-    the lowest if no other one is lower by more than the margin within which values are equal.
+    The lowest value of a box is at a critical point or on a face, or else at a jump or where the
+    loss ends.  It counts as the lowest if no other one is lower by more than the margin within
+    which values are equal.
     """
     if formulas is None or not proof.whole or search.landscape.minimum is not None:
         return False
-    if any(item.operation in ("where", "sign") for item in ordered([formulas.value])):
+    if not _continuous(formulas, search.bounds):
         return False
     if not len(points.value) or points.kind[int(points.value.argmin())] != "minimum":
         return False
@@ -536,6 +568,23 @@ def _bounded_below(
         lower, upper = lower[open_], upper[open_]
         lower, upper = halved(lower, upper, slope[open_] * (upper - lower))
     return True
+
+
+def _continuous(formulas: Formulas, box: FloatArray) -> bool:
+    """Return whether a loss surely has no jumps in a box and is defined in all of it."""
+    nodes = ordered([formulas.value])
+    if any(item.operation in ("where", "sign") for item in nodes):
+        return False
+    inner = [
+        item
+        for item in nodes
+        if item.operation in ("sqrt", "log")
+        or (item.operation == "**" and not item.payload.is_integer())
+    ]
+    arguments = Enclosure([item.arguments[0] for item in inner], formulas.constants)
+    lower = arguments(*box.T[:, np.newaxis])[0].lower[:, 0]
+    least = [math.ulp(0.0) if item.operation == "log" else 0.0 for item in inner]
+    return bool((lower >= least).all())
 
 
 def _scopes(search: _Search, points: _Points, bounded: bool) -> tuple[list[str], str]:
@@ -585,10 +634,15 @@ def _seen(search: _Search, points: _Points) -> FloatArray:
 
 
 def _missing(search: _Search) -> tuple[float, float, float]:
-    """Return the Good-Turing estimate, a 95 % bound of the missing mass, and Chao's estimate."""
+    """Return the Good-Turing estimate, a 95 % bound of the missing mass, and Chao's estimate.
+
+    They are NaN if no start ended anywhere: such a search says nothing.
+    """
     from scipy.stats import beta  # noqa: PLC0415 - slow to import
 
     found, starts = search.found, len(search.label)
+    if not found.any():
+        return math.nan, math.nan, math.nan
     once, twice = (int(np.count_nonzero(found == k)) for k in (1, 2))
     first, second = np.split(search.label, [starts // 2])
     fresh = int(np.count_nonzero((second >= 0) & ~np.isin(second, first)))
@@ -600,7 +654,7 @@ def _dataset(
     search: _Search, points: _Points, proof: _Proof, scope: list[str], basis: str, seed: int
 ) -> xr.Dataset:
     mass, mass_upper, unseen = _missing(search)
-    certified = proof.whole and bool(search.proven.all())
+    certified = proof.whole and len(points.value) == proof.number and bool(search.proven.all())
 
     def entry(dims: Any, values: Any, name: str, units: str = "1") -> Any:
         return dims, values, {"long_name": name, "units": units}
@@ -662,13 +716,22 @@ def _completeness(
     elif proof.number > _LISTED:
         text = f"interval proof: {proof.number} critical points, more than are listed"
     else:
-        unproven = int(np.count_nonzero(~search.proven))
-        text = f"interval proof of {proof.number} critical points, but {unproven} other found"
+        listed = int(np.count_nonzero(search.proven))
+        text = (
+            f"interval proof of {proof.number} critical points, {listed} of them listed, but "
+            f"{len(search.proven) - listed} other found"
+        )
     ended = int(np.count_nonzero(search.label >= 0))
-    text += (
-        f"; {ended} of {len(search.label)} starts ended at {np.count_nonzero(search.found)} points"
-        f", one more start finds a new one with probability {mass:.2g} (below {upper:.2g} with "
-        f"confidence 95 %), and about {unseen:.3g} were not seen by any start"
-    )
+    if not ended:
+        text += (
+            f"; none of the {len(search.label)} starts ended at a point: the search found nothing "
+            "and nothing can be estimated from it"
+        )
+    else:
+        text += (
+            f"; {ended} of {len(search.label)} starts ended at {np.count_nonzero(search.found)} "
+            f"points, one more start finds a new one with probability {mass:.2g} (below "
+            f"{upper:.2g} with confidence 95 %), and about {unseen:.3g} were not seen by any start"
+        )
     flat = f"; {search.flat} starts ended on flat ground" if search.flat else ""
     return text + flat

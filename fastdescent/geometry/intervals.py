@@ -335,6 +335,34 @@ def _bend(operation: str, payload: Any, inside: Sequence[Interval]) -> BoolArray
     return None
 
 
+#: Operations that bend somewhere, besides quotients and powers; relations are inside `where`.
+_SHARP = ("abs", "sign", "sqrt", "half_inverse", "log", "where", "maximum", "minimum")
+
+
+def _bending(item: Expression, bits: dict[int, int]) -> int:
+    """Return the coordinates, as bits, on which it depends where an operation bends; 0 for none.
+
+    Smooth operations on what is not a number give what is not a number; the others need not.
+    """
+    bends = item.operation in _SHARP
+    bends |= item.operation == "/" and bits[item.arguments[-1].serial] != 0
+    bends |= item.operation == "**" and not item.payload.is_integer()
+    return bits[item.serial] if bends else 0
+
+
+def _sharp(
+    item: Expression, inside: Sequence[Interval], known: list[BoolArray | None]
+) -> BoolArray | None:
+    """Return where a node may bend, or one that it is made of; None for nowhere."""
+    if item.operation == "where":  # what is not chosen does not matter
+        never = inside[0].upper == 0.0, inside[0].lower == 1.0
+        branches = zip(known[1:], never, strict=True)
+        known = [known[0], *(None if bend is None else bend & ~no for bend, no in branches)]
+    bends = _bend(item.operation, item.payload, inside), *known
+    there = [bend for bend in bends if bend is not None]
+    return functools.reduce(operator.or_, there) if there else None
+
+
 @dataclass(frozen=True)
 class Formulas:
     """A landscape's formula and its derivatives, as graphs.
@@ -357,16 +385,36 @@ class Formulas:
     constants: dict[str, tuple[float, float]]
 
     def blocks(self) -> list[list[int]]:
-        """Return groups of coordinates whose gradients depend on no coordinate of another one."""
-        bits = support(self.gradient)
+        """Return groups of coordinates whose gradients depend on no coordinate of another one.
+
+        Nor does it depend on another one where the loss has corners, jumps and ends.
+        """
+        bits = support([*self.gradient, self.value])
+        together = [bits[slope.serial] | 1 << i for i, slope in enumerate(self.gradient)]
+        together += [_bending(item, bits) for item in ordered([self.value])]
         groups: list[int] = []
-        for i, slope in enumerate(self.gradient):
-            own = bits[slope.serial] | 1 << i
+        for own in filter(None, together):
             joined = [group for group in groups if group & own]
             groups = [group for group in groups if not group & own]
             groups.append(functools.reduce(operator.or_, joined, own))
         groups.sort(key=lambda group: group & -group)
         return [[i for i in range(len(self.gradient)) if group >> i & 1] for group in groups]
+
+    def parts(self, columns: Sequence[int]) -> list[Expression]:
+        """Return the largest parts of the loss that depend on the coordinates of a block only.
+
+        What joins them to the rest is smooth: the loss has its corners, jumps and ends inside
+        the parts of its blocks, and it is not defined where one of the parts is not.
+        """
+        bits, block = support([self.value]), sum(1 << i for i in columns)
+        found, waiting = dict[int, Expression](), {self.value.serial: self.value}
+        while waiting:
+            serial, item = waiting.popitem()
+            if bits[serial] & ~block == 0:
+                found[serial] = item
+            elif bits[serial] & block:
+                waiting |= {inner.serial: inner for inner in item.arguments}
+        return list(found.values())
 
 
 class _Exact:
@@ -504,7 +552,8 @@ class Enclosure:
         -------
         Interval, shape (graphs, boxes)
         ndarray of bool, shape (boxes,)
-            False where a box may meet a corner, a jump, a pole or an end of the domain.
+            False where a box may meet a corner, a jump, a pole or an end of the domain, but for
+            those of a branch that is chosen nowhere in it.
         """
         low, high = np.asarray(lower, dtype=float), np.asarray(upper, dtype=float)
         count = len(low)
@@ -519,14 +568,14 @@ class Enclosure:
         self, low: FloatArray, high: FloatArray, found: Interval, smooth: BoolArray, part: slice
     ) -> None:
         values: dict[int, Interval] = {}
+        sharp: dict[int, BoolArray | None] = {}
         for place, item in enumerate(self._nodes):
             inside = [values[argument.serial] for argument in item.arguments]
             if not inside:
                 values[item.serial] = self._leaf(item, low, high)
             else:
-                bend = _bend(item.operation, item.payload, inside)
-                if bend is not None:
-                    smooth[part] &= ~bend
+                known = [sharp.get(argument.serial) for argument in item.arguments]
+                sharp[item.serial] = _sharp(item, inside, known)
                 bounds = BOUNDS.get(item.operation)
                 values[item.serial] = (
                     inside[0] ** item.payload
@@ -537,7 +586,11 @@ class Enclosure:
                 )
             for serial in self._forgotten.get(place, ()):
                 del values[serial]
+                sharp.pop(serial, None)
         for row, serial in enumerate(self._roots):
+            bend = sharp.get(serial)
+            if bend is not None:
+                smooth[part] &= ~bend
             found.lower[row, part] = values[serial].lower
             found.upper[row, part] = values[serial].upper
 

@@ -78,13 +78,15 @@ def isolate(
     r"""Find all zeros of a gradient in a box, with proof.
 
     A box X with centre c is discarded if 0 is not in the natural bounds of the gradient g there,
-    or if an interval Newton step, plain and preconditioned, leaves nothing of it.  If
+    if the loss is defined nowhere in it, or if an interval Newton step, plain and preconditioned,
+    leaves nothing of it.  If
 
     .. math:: K(X) = c - Y g(c) + (I - Y H(X)) (X - c)
 
-    lies in the interior of X, there is exactly one zero in X; Y is the inverse of the middle of
-    the Hessian's bounds H(X).  Such boxes are grown round each zero as far as that holds, so that
-    none is left at the seams of the halving.
+    lies in the interior of X, there is exactly one zero in X, if the gradient and the loss itself
+    are smooth there; else X stays undecided.  Y is the inverse of the middle of the Hessian's
+    bounds H(X).  Such boxes are grown round each zero as far as that holds, so that none is left
+    at the seams of the halving.
 
     Parameters
     ----------
@@ -117,7 +119,7 @@ def isolate(
     """
     bounds = np.asarray(box, dtype=float)
     columns = range(len(bounds)) if columns is None else columns
-    system = Derivatives(formulas, columns)
+    system = Derivatives(formulas, columns, value=True)
     regions = _Regions(system, bounds)
     if guesses is not None:
         regions.add(np.asarray(guesses, dtype=float))
@@ -164,7 +166,8 @@ class Derivatives:
     columns : sequence of int, optional
         One of `Formulas.blocks`; by default all coordinates.
     value : bool
-        Whether the loss itself must be smooth too where derivatives are to be relied on.
+        Whether the loss itself must be smooth too where derivatives are to be relied on; where it
+        is not defined, the gradient is empty then.
 
     Examples
     --------
@@ -186,7 +189,8 @@ class Derivatives:
         second = {key: item for key, item in formulas.hessian.items() if key[0] in place}
         self._places = [(place[i], place[j]) for i, j in second]
         self._slopes = Enclosure(slopes, formulas.constants, columns)
-        roots = [*slopes, *second.values(), *([formulas.value] if value else [])]
+        self._losses = self._dim + len(second)
+        roots = [*slopes, *second.values(), *(formulas.parts(columns) if value else [])]
         self._both = Enclosure(roots, formulas.constants, columns)
 
     def slopes(self, points: FloatArray) -> Interval:
@@ -203,8 +207,11 @@ class Derivatives:
             for row, (i, j) in enumerate(self._places, start=self._dim):
                 matrix[:, i, j] = matrix[:, j, i] = end[row]
             ends.append(matrix)
-        slopes = Interval(found.lower[: self._dim].T, found.upper[: self._dim].T)
-        return slopes, Interval(*ends), smooth
+        nowhere = np.isnan(found.lower[self._losses :]).any(axis=0)
+        lower, upper = (
+            np.where(nowhere, np.nan, end[: self._dim]).T for end in (found.lower, found.upper)
+        )
+        return Interval(lower, upper), Interval(*ends), smooth
 
 
 @dataclass(frozen=True)

@@ -198,7 +198,7 @@ _STATEMENTS = {
     "minimum": "np.minimum({0}, {1})",
     "where": "{1} if {0} else {2}",
     "sign": "1.0 if {0} > 0.0 else {1}",  # {1} is -1 below 0, and else 0 or NaN itself
-    "half_inverse": "0.5 / ({0} if {0} > 0.0 else np.inf)",  # 0 at 0, the slope of a root there
+    "half_inverse": "0.5 / ({0} if {0} != 0.0 else np.inf)",  # 0 at 0, the slope of a root there
     "vanishing": "{0} - {0}",  # 0, but NaN where it is not finite
 }
 
