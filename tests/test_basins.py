@@ -190,6 +190,36 @@ def test_descent_cycles_where_theory_says():
     assert none.outcome.values.tolist() == [MOVING]
 
 
+def test_slow_oscillation_is_no_cycle():
+    """On x^2 / 2 the factor 1 - eta is -1 but for 1e-8: it dies out, or grows, too slowly to see.
+
+    At eta = 2 it is -1, and each start is in a cycle.  The offset 1 / 3 brings in rounding.
+    """
+    starts = [[1.0], [-0.3], [0.5]]
+    for bowl in (fd.landscape("x**2 / 2"), fd.landscape("(x - 1/3)**2 / 2")):
+        rule = descent([2.0 - 1e-8, 2.0 - 1e-12, 2.0, 2.0 + 1e-12, 2.0 + 1e-8])
+        ds = basins(bowl, rule, starts, steps=size(5000, 500))
+        assert (
+            ds.outcome.values.tolist() == [[MOVING] * 3] * 2 + [[CYCLING] * 3] + [[MOVING] * 3] * 2
+        )
+        assert ds.period.values.tolist() == [[0] * 3] * 2 + [[2] * 3] + [[0] * 3] * 2
+
+
+@pytest.mark.parametrize("factor", [0.5, 0.99, 1.0 - 1e-8, 1.0 + 1e-8])
+@pytest.mark.parametrize("p", [2, 3, 64])
+def test_cycle_that_is_approached_is_one_if_little_is_missing(p, factor):
+    """x_t = cos(2 pi t / p) (1 + 1e-9 factor^t): what is missing is below 1e-6 of the diameter.
+
+    A sum of the gaps that shrink by 1e-8 per step only is bounded by 1e-9 all the same, but
+    cannot be told from a drift that goes on; nor can one that grows.
+    """
+    t = np.arange(193)
+    path = np.cos(2.0 * np.pi * t / p) * (1.0 + 1e-9 * factor**t)
+    drifting = path * (1.0 if factor < 0.999 else factor**t)
+    found = attractors.periods(drifting[np.newaxis, :, np.newaxis], 1.0)
+    assert found.tolist() == [p if factor < 0.999 else 0]
+
+
 def test_sharp_well_keeps_a_two_cycle():
     """V70's remark: beyond 2 / curvature descent hovers in a well, and has not diverged.
 
@@ -382,6 +412,72 @@ def test_points_that_are_not_alone_are_no_attractors():
         assert (ds.attractor.item(), ds.outcome.item()) == (-1, CONVERGED)
     ds = basins(easom, descent(0.1), [[2.9, 3.3]], steps=500)
     np.testing.assert_allclose(ds.attractor_position[ds.attractor.item()], math.pi, atol=1e-15)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_minima_closer_than_the_radius_stay_apart(order):
+    """Minima at +-0.004 in [-5, 5], where the default radius is 0.01."""
+    wells = fd.landscape("1e6*(x**2 - 16e-6)**2")
+    starts = [[-0.02], [0.02], [-0.0041], [0.0039]][::order]
+    ds = basins(wells, descent(1e-4), starts, steps=size(20_000, 2000))
+    assert ds.attrs["radius"] == pytest.approx(0.01, rel=1e-12)
+    assert ds.attractor.values.tolist() == [0, 1, 0, 1][::order]
+    # A cubic's simple roots: some units in the last place of 0.004.
+    np.testing.assert_allclose(ds.attractor_position[:, 0], [-0.004, 0.004], rtol=1e-12)
+
+
+def test_valley_has_one_minimum():
+    """Curvatures 4 and 4e-11: ends lie along the valley, and Newton's method has fewer digits."""
+    valley = fd.landscape("(x + y - 0.3)**2 + 1e-11*(x - y)**2")
+    grid = fd.starts.Grid(-3.0, 3.0, counts=size(20, 6))
+    stop = fd.Stop(gradient_norm=1e-8)
+    ds = basins(valley, descent(0.2), grid, steps=200, stop=stop)
+    assert ds.sizes["basin"] == 1
+    # Rounding of a gradient of order 1 over the least curvature: some 1e-6 each.
+    np.testing.assert_allclose(ds.attractor_position[0], [0.15, 0.15], atol=1e-4)
+    # Descent keeps x - y, and an end at rest may be a tenth of the length from its attractor.
+    away = np.abs(np.diff(ds.initial.values, axis=1)[:, 0]) / math.sqrt(2.0)
+    assert (ds.attractor.values[away < 0.99] == 0).all()
+    assert (ds.attractor.values[away > 1.01] == -1).all()
+
+
+def test_ends_that_were_stopped_on_their_way_have_no_attractor():
+    """Where a lax test holds, Newton's method leads far away, to saddles and maxima too."""
+    stop = fd.Stop(loss=100.0)
+    one = basins(HIMMELBLAU, descent(0.001), [[0.0, 0.0]], steps=5000, stop=stop)
+    assert (one.attractor.item(), one.outcome.item()) == (-1, CONVERGED)
+    formula = fd.landscape("(x**2 + y - 11)**2 + (x + y**2 - 7)**2")
+    for landscape in (HIMMELBLAU, formula):
+        grid = fd.starts.Grid(counts=size(60, 8))
+        ds = basins(landscape, descent(0.001), grid, steps=5000, stop=stop)
+        assert "regular" not in ds.attractor_kind.values
+        ends = fd.simulate(landscape, descent(0.001), starts=grid, steps=5000, stop=stop)
+        at = ds.attractor.values
+        gap = ds.attractor_position.values[at[at >= 0]] - ends.position.values[at >= 0]
+        assert (np.linalg.norm(gap, axis=1) <= ds.attrs["radius"]).all()
+    # Stopped near a minimum it does belong to it: curvature 2 * 37 at (3, 2).
+    near = basins(HIMMELBLAU, descent(0.001), [[3.0, 2.1]], steps=5000, stop=fd.Stop(loss=1e-4))
+    assert near.attractor.values.tolist() == [0]
+
+
+def test_minimum_at_a_kink_has_to_be_given():
+    """Where the gradient of abs(x) jumps Newton's method has no step."""
+    kink = fd.landscape("abs(x)")
+    ds = basins(kink, descent(0.5), [[1.0]], steps=10)
+    assert (ds.attractor.item(), ds.outcome.item()) == (-1, CONVERGED)
+    named = basins(kink, descent(0.5), [[1.0]], steps=10, attractors=[[0.0]])
+    assert named.attractor.item() == 0
+    assert "kink" in basins.__doc__
+
+
+def test_known_minimum_at_a_kink_is_reached():
+    """Ackley's minimum is a kink: its name is known, and curvature is not asked."""
+    ackley = fd.landscapes.Ackley(dim=2)
+    stop = fd.Stop(loss=0.05)
+    rule = fd.optimizers.GradientDescent(learning_rate=0.002)
+    ds = basins(ackley, rule, [[0.1, 0.2]], steps=2000, stop=stop)
+    assert ds.attractor.item() == 0
+    assert ds.attractor_position.values[0].tolist() == [0.0, 0.0]
 
 
 def test_kinds_without_a_hessian(monkeypatch):
@@ -709,6 +805,62 @@ def test_flow_that_is_unbounded_is_not_compared():
     assert ds.agreement == 1.0
 
 
+def sharp_and_wide(roundness):
+    """A well of curvature 4 / sqrt(roundness) at 1, where it is narrow, and a wide one at -1."""
+
+    def loss(x):
+        m = fd.math
+        wide = 0.25 * (1.0 - m.tanh(5.0 * x[0])) ** 2
+        return m.sqrt((x[0] ** 2 - 1.0) ** 2 + roundness + wide)
+
+    return fd.landscape(loss, dim=1, domain=(-2.0, 2.0))
+
+
+def test_small_steps_are_small_in_a_well_without_starts():
+    """The starts see a hundredth of the well's curvature; the flow must rest in it all the same."""
+    roundness = size(1e-4, 0.04)
+    wells = sharp_and_wide(roundness)
+    points = [[x] for x in (-1.8, -0.6, 0.3, 0.6, 1.4, 1.9)][:: size(1, 3)]
+    rule, stop = fd.optimizers.Momentum(0.01, 0.9), fd.Stop(gradient_norm=size(0.01, 0.1))
+    options = {"steps": size(5000, 200), "stop": stop, "radius": 0.1}
+    small = fidelity(wells, rule, points, flow_steps=size(300_000, 10_000), **options)
+    exact = fidelity(wells, rule, points, flow="ode", **options)
+    # At the bottom f'' = 4 / sqrt(roundness), which the steps along the flow come close to.
+    expected = 0.005 * math.sqrt(roundness) / 4.0
+    assert small.attrs["flow_learning_rate"] == pytest.approx(expected, rel=0.2)
+    assert small.compared.all()
+    assert small.attrs["flow_undecided"] == small.attrs["not_compared"] == 0.0
+    assert small.attrs["flow_difference"] == 0.0
+    assert small.agreement == exact.agreement
+    np.testing.assert_array_equal(
+        small.attractor_position.values[small.flow_attractor.values] > 0.0,
+        exact.attractor_position.values[exact.flow_attractor.values] > 0.0,
+    )
+
+
+def test_flow_that_leaves_most_starts_open_is_refused():
+    """Steps that fit a well of curvature 4000 are too many for this budget."""
+    with pytest.raises(InvalidValueError, match="more flow_steps"):
+        fidelity(
+            sharp_and_wide(1e-6),
+            fd.optimizers.Momentum(0.01, 0.9),
+            fd.starts.Uniform(-2.0, 2.0, count=size(200, 6)),
+            steps=size(5000, 200),
+            flow_steps=size(50_000, 500),
+        )
+
+
+def test_interval_holds_what_the_undecided_could_be():
+    """The flow from 0.002 needs ln 500 = 6.2 to leave the barrier: more than the others' budget."""
+    points, stop = [[0.002], [1.1], [-1.1], [0.5]], fd.Stop(gradient_norm=1e-3)
+    ds = fidelity(WELL, descent(0.1), points, steps=1000, flow_steps=3000, stop=stop, bins=1)
+    assert ds.compared.values.tolist() == [False, True, True, True]
+    assert ds.attrs["flow_undecided"] == ds.attrs["not_compared"] == 0.25
+    assert ds.agreement == 1.0
+    assert ds.lower == fd.statistics.wilson_interval(3, 4)[0]
+    assert ds.upper == fd.statistics.wilson_interval(4, 4)[1]
+
+
 def test_agreement_by_distance_against_a_naive_twin():
     rule = fd.optimizers.Momentum(learning_rate=0.01, beta=0.9)
     ds = fidelity(HIMMELBLAU, rule, INNER, bins=4, **COARSE)
@@ -844,6 +996,13 @@ def test_what_contradicts_itself_is_refused(options, word):
     given = {"landscape": HIMMELBLAU, "starts": [[1.0, 1.0]], "steps": 10} | options
     with pytest.raises(InvalidValueError, match=word):
         basins(given.pop("landscape"), descent(0.01), given.pop("starts"), **given)
+
+
+@pytest.mark.parametrize("function", [basins, fidelity, uncertainty_exponent])
+def test_what_is_no_landscape_is_refused(function):
+    options = {"epsilons": [0.1, 0.2]} if function is uncertainty_exponent else {}
+    with pytest.raises(InvalidValueError, match=r"landscape: got 'x\*\*2'.*fd\.landscape\("):
+        function("x**2", descent(0.1), [[0.5]], steps=10, **options)
 
 
 def test_more_memory_than_there_is_is_refused():

@@ -31,7 +31,7 @@ from fastdescent.engine.simulate import simulate
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry._dataset import variable
 from fastdescent.geometry.attractors import Attractors, periods
-from fastdescent.geometry.scales import Scales, scales
+from fastdescent.geometry.scales import Scales, checked_landscape, scales
 from fastdescent.landscapes import Landscape
 from fastdescent.models import SampleModel
 from fastdescent.noise import Noise
@@ -204,7 +204,7 @@ class Experiment:
         memory; without noise a trajectory does not depend on the number of its start.
         """
         period = np.zeros(budget.shape, dtype=np.int16)
-        window = min(2 * self.longest_period, self.steps)
+        window = min(3 * self.longest_period, self.steps)
         recorded = record.steps(list(range(self.steps - window, self.steps + 1)))
         each = budget.size // len(points) * (window + 1) * (self.landscape.dim + 2) * 8
         chunk = max(1, _PATH_BYTES // each)
@@ -250,10 +250,7 @@ def checked_setting(
     InvalidValueError
         If one of them is not allowed, or they contradict each other.
     """
-    if not isinstance(landscape, Landscape):
-        raise InvalidValueError(
-            "landscape", landscape, "a landscape, such as landscapes.Himmelblau()"
-        )
+    landscape = checked_landscape(landscape)
     if not is_integer(seed) or not 0 <= seed < 2**64:
         raise InvalidValueError("seed", seed, "an integer from 0 to 2**64 - 1")
     if isinstance(landscape, SampleModel):
@@ -304,19 +301,26 @@ def basins(
 
     .. math:: B(a) = \{\theta_0 : \lim_{t \to \infty} \theta_t(\theta_0) = a\} .
 
-    A trajectory has converged when its stopping test holds, and belongs to the attractor within
-    `radius` of its end.  Attractors are the landscape's known critical points; ends that are
-    near none of them are polished by Newton's method, merged and added.  A start whose gradient
+    A trajectory has converged when its stopping test holds.  Attractors are the landscape's known
+    critical points and those found from the ends: an end belongs to the critical point that
+    Newton's method reaches from it, if that is within `radius`, or within a tenth of the domain's
+    width where the gradient has all but vanished (1e-2 in the landscape's `scales`).  Points
+    that differ after Newton's method stay apart, however close they are.  A start whose gradient
     passes the test belongs to where it stands, a saddle, say, and so does a trajectory that
-    happens to hit such a point at speed: rare with a strict test, but not with a lax one.  Ends
-    on a valley's floor or on a plateau have converged, but to attractor -1: points that are not
-    alone are no attractors, as Newton's method does not come back to them from nearby.
+    happens to hit such a point at speed: rare with a strict test, but not with a lax one.
+
+    Ends from which Newton's method finds no critical point nearby have converged, as their test
+    says, but to attractor -1: those that a lax test stopped on their way; those at a kink, such as
+    the minimum of abs(x), where the gradient jumps and there is no Newton step; and those on a
+    valley's floor or on a plateau, whose points are not alone, as Newton's method does not come
+    back to them from nearby.  Kinks and such points can be given as `attractors`.
 
     A trajectory that runs out of steps is ``cycling`` if its last positions repeat with a period
-    of at least 2, within a millionth of the orbit's diameter, and ``moving`` otherwise: slow,
-    chaotic, or at rest where the gradient is not zero, as with weight decay.  With noise nothing
-    rests: the end of the budget counts, and a trajectory within `radius` of a known minimum has
-    converged to it.
+    of at least 2, within a millionth of the orbit's diameter, and the trend of what is missing
+    says that they will stay as near.  Otherwise it is ``moving``: slow (an oscillation that dies
+    out or grows by less than can be seen, too), chaotic, or at rest where the gradient is not
+    zero, as with weight decay.  With noise nothing rests: the end of the budget counts, and a
+    trajectory within `radius` of a known minimum has converged to it.
 
     Parameters
     ----------
@@ -329,9 +333,9 @@ def basins(
     steps : int
         The budget of updates, >= 1.
     attractors : array_like, shape (count, dim), optional
-        Their positions; ends elsewhere then have attractor -1.
+        Their positions; the ends within `radius` belong to them, others to attractor -1.
     radius : float, optional
-        Largest distance of an end from its attractor, > 0, in units of theta; by default a
+        Largest distance of an end that still moves, > 0, in units of theta; by default a
         thousandth of the domain's width (of the length in `scales`) and at most a quarter of
         the least distance of two attractors; with noise a tenth and at most a half.
     stop : Stop, optional

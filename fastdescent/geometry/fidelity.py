@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.integrate import solve_ivp
 from scipy.spatial import KDTree
 
+from fastdescent import record
 from fastdescent.errors import InvalidValueError, UnknownNameError
 from fastdescent.geometry._dataset import variable
 from fastdescent.geometry.attractors import Attractors
@@ -38,8 +39,10 @@ __all__ = ["fidelity"]
 # The flows, and what helps where they reach nothing.
 _LONGER = {"small steps": "give more flow_steps", "ode": "give a longer horizon"}
 _METHODS = ("LSODA", "BDF", "Radau")
-# Starts at which the curvature is measured.
-_MOST_CURVATURES = 1024
+# Starts and ends of the rule at which the curvature is measured; flows along which it is, at
+# how many times, and how often the flows are begun again with smaller steps.
+_MOST_CURVATURES, _ENDS = 1024, 64
+_FLOWS, _TIMES, _ROUNDS = 16, 128, 8
 # Learning rate of the small steps, times the largest curvature.
 _SMALL_STEP = 0.01
 # Local errors of the integrator, relative and as a share of the domain's width.
@@ -70,14 +73,19 @@ def fidelity(
     .. math:: \dot x = -\nabla f(x), \qquad x(0) = \theta_0
 
     A start agrees if rule and flow take it to the same attractor.  Starts whose flow reaches
-    none are not compared.
+    none are not compared.  Among them are those whose flow had not arrived when its budget was
+    used; the interval of the agreement holds both possibilities for them, the attribute
+    ``flow_undecided`` is their share, and more than half of them is an error.
 
     With ``flow="ode"`` SciPy integrates the flow of one start after another, 10 to 100 ms
     each, by a method for stiff equations with the Jacobian -H, until the gradient is as small as
     the stopping test asks for.  With ``flow="small steps"`` the engine runs gradient descent
-    with learning rates 0.01 / L and 0.005 / L, L the largest absolute curvature at up to 1024 of
-    the starts, and the second is the reference; descent is off the flow by O(eta), so where the
-    two differ the reference is in doubt, and ``flow_difference`` says how often that is.
+    with learning rates 0.01 / L and 0.005 / L, and the second is the reference.  L is the largest
+    absolute curvature at up to 1024 starts, the attractors, ends of the rule from up to 64 starts
+    and along the small steps from up to 16, which are begun again where these find a larger one.
+    Descent is off the flow by O(eta), so where the two differ the reference is in doubt, and
+    ``flow_difference`` says how often that is.  A well that none of these places lies in is not
+    seen; one much sharper than the rest of the landscape needs many `flow_steps`, or the "ode".
 
     Parameters
     ----------
@@ -105,7 +113,8 @@ def fidelity(
     -------
     xarray.Dataset
         ``agreement``, ``lower``, ``upper`` along swept parameters: the share of the compared
-        starts that agree, with Wilson's interval for independent random starts.
+        starts that agree, with Wilson's interval for independent random starts, widened for
+        those that are undecided.
         ``agrees``, ``attractor``, ``outcome`` along swept parameters and ``start``;
         ``flow_attractor``, ``compared`` and ``distance`` along ``start``: the distance to the
         nearest compared start in another basin of the flow, an upper bound on that to the
@@ -119,7 +128,8 @@ def fidelity(
     UnknownNameError
         If there is no such flow or method.
     InvalidValueError
-        If another argument is not allowed.
+        If another argument is not allowed, or the flow arrives from less than half of the
+        starts, or from none.
 
     References
     ----------
@@ -152,16 +162,20 @@ def fidelity(
         reference, about = _small_steps(rule, points, found, flow_steps)
     attractor, reached = found.settle(labels.attractor, reference.attractor)
     compared = reached >= 0
-    if not compared.any():
-        raise InvalidValueError(
-            "flow", flow, "one that reaches an attractor from at least one start", _LONGER[flow]
-        )
+    undecided = reference.outcome == OUTCOME["moving"]
+    _check_compared(flow, compared, undecided)
+    about["not_compared"] = float(np.mean(~compared))
+    about["flow_undecided"] = float(np.mean(undecided))
+    about["flow_undecided_is"] = (
+        "share of the starts whose flow had not arrived; the interval of the agreement allows "
+        "for all and for none of them agreeing"
+    )
     agrees = (attractor == reached) & compared
     distance = _distances(points, reached)
     labels = labels._replace(attractor=attractor)
     variables = {
         **_per_start(rule, labels, reached, compared, agrees, distance),
-        **_rates(rule, agrees, compared, confidence),
+        **_rates(rule, agrees, compared, undecided, confidence),
         **_by_distance(rule, agrees, distance, compared, bins, confidence),
         **found.variables(),
         "initial": variable(("start", "coordinate"), points, "start points"),
@@ -195,30 +209,24 @@ def _check(flow: Any, method: Any, horizon: Any, bins: Any) -> None:
         raise InvalidValueError("bins", bins, "an integer >= 1")
 
 
+def _check_compared(flow: str, compared: NDArray[np.bool_], undecided: NDArray[np.bool_]) -> None:
+    """Refuse a flow that leaves most starts open: the others need not be like them."""
+    if undecided.mean() > 0.5 or not compared.any():
+        raise InvalidValueError(
+            "flow",
+            f"{flow!r}, not arrived from {undecided.mean():.0%} of the starts",
+            "one that arrives from at least half of them, and at an attractor from some",
+            _LONGER[flow],
+        )
+
+
 def _small_steps(
     rule: Experiment, points: FloatArray, attractors: Attractors, steps: int
 ) -> tuple[Labels, dict[str, Any]]:
     """Follow the flow by descent with a small step and with half of it, the reference."""
-    some = points[:: -(-len(points) // _MOST_CURVATURES)]
-    curvature = float(np.abs(np.linalg.eigvalsh(hessians(rule.landscape, some).matrices)).max())
-    if not 0.0 < curvature < np.inf:
-        raise InvalidValueError(
-            "starts",
-            f"a largest curvature of {curvature:g}",
-            "starts at which the Hessian is finite and not 0",
-            'use flow="ode"',
-        )
+    curvature = _largest_curvature(rule, points, attractors, steps)
     rates = (_SMALL_STEP / curvature, 0.5 * _SMALL_STEP / curvature)
-    coarse, fine = (
-        replace(
-            rule,
-            optimizer=GradientDescent(learning_rate=rate),
-            steps=steps,
-            transforms=(),
-            longest_period=1,  # so small a step has no cycles
-        ).label(points, attractors)
-        for rate in rates
-    )
+    coarse, fine = (_descent(rule, rate, steps).label(points, attractors) for rate in rates)
     differ = float(np.mean(coarse.attractor != fine.attractor))
     return fine, {
         "flow": "small steps",
@@ -226,6 +234,67 @@ def _small_steps(
         "flow_difference": differ,
         "flow_difference_is": "share of the starts that a step twice as long takes elsewhere",
     }
+
+
+def _descent(rule: Experiment, learning_rate: float, steps: int) -> Experiment:
+    return replace(
+        rule,
+        optimizer=GradientDescent(learning_rate=learning_rate),
+        steps=steps,
+        transforms=(),
+        longest_period=1,  # so small a step has no cycles
+    )
+
+
+def _largest_curvature(
+    rule: Experiment, points: FloatArray, attractors: Attractors, steps: int
+) -> float:
+    """Return the largest absolute curvature at starts, ends, attractors and along some flows.
+
+    A flow can lead into a well sharper than all of them; steps that are too large for it jump
+    about in it, which shows in a larger curvature on their way, until they are small enough.
+    """
+    corner = np.abs(rule.landscape.domain).max(axis=1)
+    farthest = max(float(np.linalg.norm(points, axis=1).max()), float(np.linalg.norm(corner)))
+    ends = rule.run(_some(points, _ENDS))["position"].to_numpy()
+    seen = [_within(some, farthest) for some in (attractors.positions, ends)]
+    places = np.concatenate([_some(points, _MOST_CURVATURES), *seen])
+    curvature = _curvature(rule.landscape, places)
+    for _ in range(_ROUNDS):
+        if not 0.0 < curvature < np.inf:
+            raise InvalidValueError(
+                "starts",
+                f"a largest curvature of {curvature:g}",
+                "starts at which the Hessian is finite and not 0",
+                'use flow="ode"',
+            )
+        flow = _descent(rule, _SMALL_STEP / curvature, steps)
+        found = flow.run(_some(points, _FLOWS), record.log_spaced(_TIMES))
+        way = [_within(found[name].to_numpy(), farthest) for name in ("path", "position")]
+        before, there = curvature, _curvature(rule.landscape, np.concatenate(way))
+        curvature = max(before, there)
+        if curvature <= 1.1 * before:
+            break
+    return curvature
+
+
+def _some(points: FloatArray, most: int) -> FloatArray:
+    return points[:: -(-len(points) // most)]
+
+
+def _within(points: FloatArray, farthest: float) -> FloatArray:
+    """Return the points (..., dim) that have not run away, as (count, dim)."""
+    flat = points.reshape(-1, points.shape[-1])
+    near: FloatArray = flat[np.linalg.norm(flat, axis=1) <= farthest]
+    return near
+
+
+def _curvature(landscape: Landscape, points: FloatArray) -> float:
+    """Return the largest absolute curvature at points, inf where one has none."""
+    matrices = hessians(landscape, points).matrices
+    if not np.isfinite(matrices).all():
+        return np.inf
+    return float(np.abs(np.linalg.eigvalsh(matrices)).max(initial=0.0))
 
 
 def _integrated(
@@ -334,9 +403,16 @@ def _per_start(
 
 
 def _shares(
-    prefix: str, dims: Sequence[str], agreeing: IntArray, trials: IntArray, confidence: float
+    prefix: str,
+    dims: Sequence[str],
+    agreeing: IntArray,
+    trials: IntArray,
+    confidence: float,
+    undecided: int = 0,
 ) -> dict[str, Any]:
-    lower, upper = wilson_interval(agreeing, trials, confidence)
+    """Return agreeing / trials; the interval holds what it is with the undecided ones too."""
+    lower, _ = wilson_interval(agreeing, trials + undecided, confidence)
+    _, upper = wilson_interval(agreeing + undecided, trials + undecided, confidence)
     return {
         f"agreement{prefix}": variable(dims, agreeing / trials, "share that agrees"),
         f"lower{prefix}": variable(dims, lower, "lower end of the interval"),
@@ -345,11 +421,15 @@ def _shares(
 
 
 def _rates(
-    rule: Experiment, agrees: NDArray[np.bool_], compared: NDArray[np.bool_], confidence: float
+    rule: Experiment,
+    agrees: NDArray[np.bool_],
+    compared: NDArray[np.bool_],
+    undecided: NDArray[np.bool_],
+    confidence: float,
 ) -> dict[str, Any]:
     agreeing = agrees.sum(axis=-1)
     trials = np.broadcast_to(compared.sum(), agreeing.shape)
-    return _shares("", rule.dims[:-1], agreeing, trials, confidence)
+    return _shares("", rule.dims[:-1], agreeing, trials, confidence, int(undecided.sum()))
 
 
 def _by_distance(
