@@ -118,8 +118,8 @@ def test_bits_do_not_depend_on_the_grouping_of_lanes():
     reference = study(threads=1)
     assert {BUDGET, CONVERGED, DIVERGED} <= set(np.unique(reference.status)) or not JIT
     geometries = [
-        Geometry(tile=8, epoch=1, wave=64),
-        Geometry(tile=24, epoch=7),
+        Geometry(tile=8, epoch=25, wave=64),
+        Geometry(tile=24, epoch=1),
         Geometry(tile=256, epoch=1000, wave=999),
         Geometry(tile=1, epoch=50, wave=10_000),
     ]

@@ -497,19 +497,17 @@ def test_the_demo_runs_every_rule_from_many_starts():
     assert starts >= 100_000
 
 
+@pytest.mark.skipif(not JIT, reason="takes minutes in plain Python")
 def test_a_small_demo(tmp_path):
     """All files of the demo, made small, run and leave their results."""
     for path in STUDIES.glob("*.toml"):
-        if path.stem == "trainability" and not JIT:
-            continue  # networks on 272 samples take minutes in plain Python
         study = Study.from_toml(path)
         few = dataclasses.replace(study.starts, count=2)
         transforms = [
             part.at(rates=[rate[:2] for rate in part.rates]) if part.axes() else part
             for part in study.transforms
         ]
-        steps = 20 if JIT else 4
-        small = dataclasses.replace(study, starts=few, steps=steps, transforms=transforms)
+        small = dataclasses.replace(study, starts=few, steps=20, transforms=transforms)
         results = small.run(tmp_path / path.stem)
         assert len(results) == len(study.landscapes) * len(study.optimizers)
 
