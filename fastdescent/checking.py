@@ -351,8 +351,7 @@ def check_before_use(landscape: Landscape) -> None:
     InvalidValueError
         If the gradient is wrong.
     """
-    own = type(landscape).__module__.startswith(("fastdescent.landscapes", "fastdescent.models"))
-    if landscape.checked and not own:
+    if landscape.checked and not landscape.built_in:
         check_once(landscape)
 
 

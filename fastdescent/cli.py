@@ -19,12 +19,13 @@ Steps      Exactly the steps that are named.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -300,6 +301,9 @@ def _add_basins(commands: Any) -> None:
     basins.add_argument(
         "--cells", type=int, default=400, metavar="N", help="starts along each side of a map"
     )
+    basins.add_argument(
+        "--fidelity", action="store_true", help="compare the basins with those of the gradient flow"
+    )
     basins.add_argument("--out", metavar="DIR", help="folder (default: results/basins)")
     _add_import(basins)
     basins.set_defaults(action=_basins)
@@ -312,8 +316,12 @@ def _geometry(options: argparse.Namespace) -> int:
     from fastdescent import reports  # noqa: PLC0415 - slow to import
 
     try:
-        landscape = reports.landscape_named(options.landscape, options.settings)
         box = None if options.box is None else tomllib.loads(f"box = {options.box}")["box"]
+    except tomllib.TOMLDecodeError:
+        message = f"--box: got {options.box!r}, allowed is '[-2, 2]' or one such pair for each side"
+        raise _CommandError(WRONG, message) from None
+    with _wrong_input():
+        landscape = reports.landscape_named(options.landscape, options.settings)
         for line in reports.landscape_report(
             landscape,
             Path(options.out or "results/geometry"),
@@ -322,13 +330,6 @@ def _geometry(options: argparse.Namespace) -> int:
             seed=options.seed,
         ):
             print(line, flush=True)
-    except tomllib.TOMLDecodeError:
-        message = f"--box: got {options.box!r}, allowed is '[-2, 2]' or one such pair for each side"
-        raise _CommandError(WRONG, message) from None
-    except MemoryLimitError as error:
-        raise _CommandError(FAILED, error) from None
-    except FastdescentError as error:
-        raise _CommandError(WRONG, error) from None
     return 0
 
 
@@ -338,14 +339,23 @@ def _basins(options: argparse.Namespace) -> int:
 
     study = _study(options.study)
     folder = Path(options.out or Path("results") / "basins" / Path(options.study).stem)
-    try:
-        for line in reports.basin_report(study, folder, cells=options.cells):
+    with _wrong_input(options.study):
+        for line in reports.basin_report(
+            study, folder, cells=options.cells, fidelity=options.fidelity
+        ):
             print(line, flush=True)
+    return 0
+
+
+@contextlib.contextmanager
+def _wrong_input(file: str = "") -> Iterator[None]:
+    """Turn errors into exit statuses: what was given, in a file maybe, or too little memory."""
+    try:
+        yield
     except MemoryLimitError as error:
         raise _CommandError(FAILED, error) from None
     except FastdescentError as error:
-        raise _CommandError(WRONG, f"{options.study}: {error}") from None
-    return 0
+        raise _CommandError(WRONG, f"{file}: {error}" if file else error) from None
 
 
 def _without_display() -> None:
@@ -359,15 +369,12 @@ def _study(path: str) -> Study:
     """Read and check a study."""
     from fastdescent.studies import Study, StudyError  # noqa: PLC0415 - slow to import
 
-    try:
-        study = Study.from_toml(Path(path))
-        study.check()
-    except StudyError as error:
-        raise _CommandError(WRONG, error) from None
-    except MemoryLimitError as error:
-        raise _CommandError(FAILED, error) from None
-    except FastdescentError as error:
-        raise _CommandError(WRONG, f"{path}: {error}") from None
+    with _wrong_input(path):
+        try:
+            study = Study.from_toml(Path(path))
+            study.check()
+        except StudyError as error:  # names the file itself
+            raise _CommandError(WRONG, error) from None
     return study
 
 

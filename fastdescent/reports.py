@@ -22,8 +22,9 @@ import xarray as xr
 
 from fastdescent import geometry, storage
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.basins import OUTCOME
 from fastdescent.landscapes import Landscape
-from fastdescent.starts import Grid, Uniform
+from fastdescent.starts import Grid, Starts, Uniform
 from fastdescent.statistics import aligned
 from fastdescent.symbolic import landscape as formula_landscape
 
@@ -111,7 +112,7 @@ def landscape_report(
     yield _convexity_line(geometry.convexity(landscape, bounds, seed=seed))
     lower, upper = bounds.T.tolist()
     random = Uniform(lower, upper, count=_REGION_POINTS).points(landscape, seed)
-    found = geometry.classify_regions(landscape, random, scale=scale)
+    found = geometry.classify_regions(landscape, random, scale=scale, outside="keep")
     yield ""
     yield from _region_lines(geometry.region_fractions(found))
     yield ""
@@ -226,7 +227,9 @@ def _landscape_figures(
         yield _saved(plot.disconnectivity(graph), folder, "disconnectivity")
 
 
-def basin_report(study: Study, folder: Path, *, cells: int = 400) -> Iterator[str]:
+def basin_report(
+    study: Study, folder: Path, *, cells: int = 400, fidelity: bool = False
+) -> Iterator[str]:
     """Map the basins of every rule of a study on every landscape of it.
 
     On landscapes of one or two dimensions the starts are a grid over the domain, elsewhere they
@@ -241,12 +244,21 @@ def basin_report(study: Study, folder: Path, *, cells: int = 400) -> Iterator[st
         Where files go; made if it does not exist.
     cells : int
         Starts along each side of a map.
+    fidelity : bool
+        Whether to compare the basins with those of the gradient flow as well.
 
     Yields
     ------
     str
         Lines of text.
+
+    Raises
+    ------
+    InvalidValueError
+        If fidelity is asked for and the study has noise.
     """
+    if fidelity and study.noise is not None:
+        raise InvalidValueError("--fidelity", study.noise, "a study without noise")
     folder.mkdir(parents=True, exist_ok=True)
     for pair in study.pairs():
         starts = Grid(counts=cells) if pair.landscape.dim <= 2 else pair.starts
@@ -264,7 +276,65 @@ def basin_report(study: Study, folder: Path, *, cells: int = 400) -> Iterator[st
         yield from _fraction_lines(ds)
         for path in _basin_figures(ds, pair, folder):
             yield str(path)
+        if fidelity:
+            yield from _fidelity_lines(study, pair, starts, folder)
         yield ""
+
+
+def _fidelity_lines(study: Study, pair: Pair, starts: Starts, folder: Path) -> Iterator[str]:
+    """Compare the basins with those of the flow: tell, save, draw."""
+    yield "agreement with the gradient flow"
+    try:
+        ds = geometry.fidelity(
+            pair.landscape,
+            pair.optimizer,
+            starts,
+            steps=study.steps,
+            seed=study.seed,
+            transforms=study.transforms,
+        )
+    except InvalidValueError as error:  # a flow that does not arrive is no fault of the study
+        yield f"none: {error}"
+        return
+    storage.save(ds, folder / f"{pair.name}__fidelity.nc")
+    swept = [str(name) for name in ds["agreement"].dims]
+    rows = []
+    for at in list(np.ndindex(*ds["agreement"].shape))[:_MOST_ROWS]:
+        one = ds.isel(dict(zip(swept, at, strict=True)))
+        low, rate, high = (100.0 * one[name].item() for name in ("lower", "agreement", "upper"))
+        values = [f"{one[name].item():g}" for name in swept]
+        rows.append([*values, f"{rate:.2f} %", f"{low:.2f}", "to", f"{high:.2f} %"])
+    head = [*swept, "agree", "95 %", "", "interval"]
+    yield from aligned([head, *rows], left=())
+    left = ds.attrs["flow_undecided"]
+    if left > 0.0:
+        yield f"{100.0 * left:.2g} % of the starts are undecided; the intervals hold both outcomes"
+    for path in _fidelity_figures(ds, pair, folder):
+        yield str(path)
+
+
+def _fidelity_figures(ds: xr.Dataset, pair: Pair, folder: Path) -> Iterator[Path]:
+    from fastdescent import plot  # noqa: PLC0415 - slow to import
+
+    swept = ds["agreement"].dims
+    if 1 <= len(swept) <= 2:
+        yield _saved(plot.fidelity(ds), folder, f"{pair.name}__agreement")
+    for suffix, one in _maps(ds, [str(name) for name in swept], pair.landscape.dim):
+        yield _saved(plot.fidelity(one, kind="map"), folder, f"{pair.name}{suffix}__fidelity")
+        if np.isfinite(one["distance_upper"]).all():
+            ax = plot.fidelity(one, kind="distance")
+            yield _saved(ax, folder, f"{pair.name}{suffix}__distance")
+
+
+def _maps(ds: xr.Dataset, swept: list[str], dim: int) -> Iterator[tuple[str, xr.Dataset]]:
+    """Return what each map shows, and the end of its name; none where there are no maps."""
+    if dim > 2 or (dim == 1 and len(swept) != 1):
+        return
+    # A map of one dimension has the swept parameter as its other axis.
+    axes = [] if dim == 1 else swept
+    for at in list(np.ndindex(*(ds.sizes[name] for name in axes)))[:_MOST_MAPS]:
+        one = ds.isel(dict(zip(axes, at, strict=True)))
+        yield "".join(f"__{name}_{one[name].item():g}" for name in axes), one
 
 
 def _fraction_lines(ds: xr.Dataset) -> list[str]:
@@ -277,17 +347,20 @@ def _fraction_lines(ds: xr.Dataset) -> list[str]:
         rows = [
             [
                 _vector(ds["attractor_position"].to_numpy()[k], 6),
+                ds["attractor_kind"].item(k),
                 f"{ds['attractor_value'].item(k):.6g}",
                 f"{100.0 * one['fraction'].item(k):.2f} %",
             ]
             for k in range(min(one.sizes["basin"], _MOST_ROWS))
         ]
-        rows += [
-            [str(name), "", f"{100.0 * one['outcome_fraction'].item(k):.2f} %"]
-            for k, name in enumerate(one["outcome"].to_numpy().tolist())
-            if name != "converged" and one["outcome_fraction"].item(k) > 0.0
-        ]
-        lines += aligned([["attractor", "loss", "starts"], *rows], left=(0,))
+        ended = ds.isel(dict(zip(swept, at, strict=True)))
+        lost = ended["outcome"].where(ended["attractor"] < 0, -1)
+        for name, code in OUTCOME.items():
+            share = float((lost == code).mean())
+            if share > 0.0:
+                elsewhere = " elsewhere" * (name in ("converged", "resting"))
+                rows.append([name + elsewhere, "", "", f"{100.0 * share:.2f} %"])
+        lines += aligned([["attractor", "kind", "loss", "starts"], *rows], left=(0, 1))
     return lines
 
 
@@ -297,14 +370,7 @@ def _basin_figures(ds: xr.Dataset, pair: Pair, folder: Path) -> Iterator[Path]:
     if "seed" in ds["attractor"].dims:
         ds = ds.isel(seed=0)
     swept = [str(name) for name in ds["attractor"].dims if name != "start"]
-    dim = pair.landscape.dim
-    if dim > 2 or (dim == 1 and len(swept) != 1):
-        return
-    # A map of one dimension has the swept parameter as its other axis.
-    axes = [] if dim == 1 else swept
-    for at in list(np.ndindex(*(ds.sizes[name] for name in axes)))[:_MOST_MAPS]:
-        one = ds.isel(dict(zip(axes, at, strict=True)))
-        suffix = "".join(f"__{name}_{one[name].item():g}" for name in axes)
+    for suffix, one in _maps(ds, swept, pair.landscape.dim):
         for kind, figure in (("basins", plot.basins), ("times", plot.basin_times)):
             yield _saved(figure(one), folder, f"{pair.name}{suffix}__{kind}")
 

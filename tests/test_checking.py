@@ -131,6 +131,17 @@ def test_it_is_checked_once_per_kernel_and_process(monkeypatch):
     assert len(calls) == 3
 
 
+def test_the_packages_own_landscapes_need_no_check_before_use(monkeypatch):
+    calls = []
+    monkeypatch.setattr(checking, "_require_slopes", calls.append)
+    model = fd.models.LinearRegression(fd.data.GaussianLinear(2, count=5))
+    known, written, own = fd.landscapes.Beale(), landscape("x**2 + y**2"), Doubtful()
+    assert [one.built_in for one in (known, model, written, own)] == [True, True, False, False]
+    for one in (known, model, written, own):
+        checking.check_before_use(one)
+    assert calls == [written, own]
+
+
 def test_a_gradient_that_is_found_wrong_is_found_wrong_again():
     for _ in range(2):
         with pytest.raises(InvalidValueError):

@@ -20,6 +20,7 @@ import fastdescent as fd
 from fastdescent import landscapes
 from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.clusters import topological_degree
 from fastdescent.geometry.convexity import convexity
 from fastdescent.geometry.critical_points import find_critical_points
 from fastdescent.geometry.intervals import Interval, traced
@@ -101,6 +102,9 @@ def test_published_points_are_found_and_certified(landscape):
     assert counts(ds) == number
     assert ds.attrs["complete"] == "certified"
     assert ds.proven.values.all()
+    # Poincare and Hopf: the degrees add up to that of the gradient along the boundary.
+    np.testing.assert_array_equal(ds.degree.values, (-1.0) ** ds["index"].values)
+    assert ds.degree.values.sum() == topological_degree(traced(landscape), landscape.domain)
     assert (np.diff(ds.value.values) >= -1e-12 * ds.value.values.max()).all()  # ties by rounding
     # Half a unit of the last digit printed, 5e-9 in the positions; values have one digit less
     # where they are large.
@@ -225,18 +229,153 @@ def rosenbrock_derivatives(x):
 
 
 @pytest.mark.parametrize(
-    "text", ["x**3 - 3*x*y**2", "x**4 + y**4", "x**4 - y**4", "-x**4 - y**4", "x**2 + y**4"]
+    ("text", "degree", "extremum"),
+    [
+        ("x**3 - 3*x*y**2", -2, ""),
+        ("x**4 + y**4", 1, "minimum"),
+        ("x**4 - y**4", -1, ""),
+        ("-x**4 - y**4", 1, "maximum"),
+        ("x**2 + y**4", 1, "minimum"),
+    ],
 )
-def test_degenerate_points_say_so(text):
+def test_degenerate_points_say_so(text, degree, extremum):
     # Validation V66, and one that is degenerate along a line only.
     ds = find_critical_points(fd.landscape(text, domain=(-2, 3)), starts=64)
     assert counts(ds) == (0, 0, 0, 1)
     assert ds["index"].values.tolist() == [-1]
-    assert ds.attrs["complete"] == "estimated"
-    assert ds.attrs["boxes_undecided"] > 0
-    # Newton's steps shrink by a constant factor until they are 1e-12 of the box or, beside a
-    # larger one, the eigenvalue 12 y^2 is below its last digit.
-    assert np.abs(ds.position.values).max() < (5e-8 if text == "x**2 + y**4" else 1e-10)
+    assert ds.attrs["complete"] == "certified"
+    assert ds.attrs["boxes_undecided"] == 0
+    assert "1 point known but for a cluster narrower than 1e-06" in ds.attrs["completeness"]
+    assert (ds.degree.item(), ds.extremum.item()) == (degree, extremum)
+    assert 0.0 < ds.cluster_width.item() < 1e-6
+    assert not ds.proven.item()
+    assert ds.found.item() == 64
+    # The point is where the slope is least, not where Newton's method has ended.
+    assert np.abs(ds.position.values).max() < 1e-10
+
+
+def test_without_proof_degenerate_points_are_estimated():
+    # A fold has degree 0, which proves nothing; without a formula there is no proof.
+    for text, certify in (("x**2 + y**3", True), ("x**4 + y**4", False)):
+        ds = find_critical_points(fd.landscape(text, domain=(-2, 3)), starts=16, certify=certify)
+        assert counts(ds) == (0, 0, 0, 1)
+        assert ds.attrs["complete"] == "estimated"
+        assert np.isnan(ds.degree.values).all()
+        assert np.isnan(ds.cluster_width.values).all()
+        assert ds.extremum.item() == ""
+
+
+def test_clusters_and_single_points_combine():
+    # In x a degenerate minimum of degree 1, in y a minimum at 1 and a maximum at -1, in z a
+    # degenerate maximum of degree -1.
+    text = "x**4 + y**3 - 3*y - (z - 1)**6"
+    ds = find_critical_points(fd.landscape(text, domain=(-2, 3)), starts=32)
+    assert ds.attrs["complete"] == "certified"
+    # (z - 1)^5 is below 1e-40 within 1e-8 of 1; nothing tells such points apart.
+    np.testing.assert_allclose(ds.position.values, [[0, 1, 1], [0, -1, 1]], atol=1e-8)
+    assert ds.degree.values.tolist() == [-1.0, 1.0]  # 1 * 1 * -1 and 1 * -1 * -1
+    assert ds.extremum.values.tolist() == ["", ""]
+    assert "2 points, each known but for a cluster" in ds.attrs["completeness"]
+
+
+def test_a_cluster_on_a_face_counts_as_inside():
+    flat = fd.landscape("(x - 1)**4 + y**2")
+    ds = find_critical_points(flat, [(1, 3), (-1, 1)], starts=16)
+    assert ds.attrs["complete"] == "certified"
+    assert ds.position.values.tolist() == [[1.0, 0.0]]
+    assert ds.scope.values.tolist() == ["global"]
+    # The degenerate point is outside, by less than counts; the one listed is inside.
+    ds = find_critical_points(flat, [(1 + 1e-10, 3), (-1, 1)], starts=16)
+    assert (ds.position.values.tolist(), ds.attrs["complete"]) == ([[1 + 1e-10, 0.0]], "certified")
+    ds = find_critical_points(flat, [(1.001, 3), (-1, 1)], starts=16)
+    assert (ds.sizes["point"], ds.attrs["complete"]) == (0, "certified")
+
+
+CORNERED = [
+    ("abs(x) + abs(y)", [[0, 0]], "minimum"),
+    ("1 - sqrt((x - 1)**2 + y**2)", [[1, 0]], "maximum"),
+    ("max(x, -x) + (y - 1)**4", [[0, 1]], "minimum"),
+    ("abs(x) - y**2", [[0, 0]], ""),
+]
+
+
+@pytest.mark.parametrize(("text", "points", "extremum"), CORNERED)
+def test_corners_are_listed_and_named(text, points, extremum):
+    ds = find_critical_points(fd.landscape(text, domain=(-2, 3)), starts=4)
+    assert ds.attrs["complete"] == "certified"
+    np.testing.assert_allclose(ds.position.values, points, atol=1e-15)
+    assert ds.kind.values.tolist() == ["degenerate"]
+    assert ds.extremum.values.tolist() == [extremum]
+    assert ds.corner.values.tolist() == [True]
+    assert np.isnan(ds.eigenvalues.values).all()
+    assert np.isnan(ds.degree.values).all()
+    assert "1 corner (a" in ds.attrs["completeness"]
+    assert ds.scope.values.tolist() == ["global" if extremum == "minimum" else "unknown"]
+
+
+def test_ackleys_global_minimum_is_a_corner_among_single_points():
+    # Along each axis three dips and two crests between them: all combinations.
+    ds = find_critical_points(landscapes.Ackley(dim=2), [(-1.2, 1.2)] * 2, starts=STARTS // 4)
+    assert ds.attrs["complete"] == "certified"
+    assert counts(ds) == (8, 12, 4, 1)
+    first = ds.isel(point=0)
+    assert (first.corner.item(), first.extremum.item()) == (True, "minimum")
+    assert first.scope.item() == "global"
+    assert first.position.values.tolist() == [0.0, 0.0]
+    assert "24 critical points and 1 corner (a minimum" in ds.attrs["completeness"]
+    # Poincare and Hopf: with the corner, like any minimum, they add up to 1.
+    assert np.nansum(ds.degree.values) == 0.0
+    if JIT:  # plain Python takes seconds for the contours
+        ax = fd.plot.critical_points(ds, landscapes.Ackley(dim=2), labels=False)
+        assert ax.get_title() == "Ackley: 9 minima, 12 saddles, 4 maxima"
+
+
+def test_a_slope_that_vanishes_at_a_kink_of_the_formula_makes_no_corner():
+    ds = find_critical_points(fd.landscape("abs(x)**3", domain=(-2, 3)), starts=16)
+    assert ds.attrs["complete"] == "certified"
+    assert (ds.extremum.item(), ds.corner.item()) == ("minimum", False)
+
+
+def test_the_lowest_corner_decides_what_is_global():
+    # A smooth minimum of value 0 at -1, a corner of value -0.5 at 1.
+    text = "min((x + 1)**2, abs(x - 1) - 0.5)"
+    ds = find_critical_points(fd.landscape(text), [(-1.5, 1.4)], starts=64)
+    assert ds.attrs["complete"] == "certified"
+    lowest, other = ds.isel(point=0), ds.isel(point=1)
+    assert (lowest.value.item(), lowest.scope.item(), lowest.corner.item()) == (
+        -0.5,
+        "global",
+        True,
+    )
+    assert (other.kind.item(), other.scope.item()) == ("minimum", "local")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log(x**2 - 2*x*y + 2*y**2 + 1)",
+        "x**2 + sqrt(x**2 + y**4 + 1)",
+        "sqrt(x**2 - x + 1)",
+    ],
+)
+def test_roots_and_logarithms_have_global_minima(text):
+    ds = find_critical_points(fd.landscape(text, domain=(-2, 3)), starts=4)
+    assert ds.attrs["complete"] == "certified"
+    assert ds.extremum.values.tolist() == ["minimum"]
+    assert ds.scope.values.tolist() == ["global"]
+
+
+def test_valleys_of_networks_are_reached_and_called_degenerate():
+    # A tanh network with two hidden neurons on XOR: no critical point is isolated.
+    network = fd.models.MLP(fd.data.XOR(count=4), widths=[2])
+    ds = find_critical_points(network, [(-5, 5)] * 9, starts=4 if JIT else 2)
+    assert ds.sizes["point"] > 0
+    assert set(ds.kind.values) == {"degenerate"}
+    assert (ds.found.values == 1).all()
+    assert ds.gradient_norm.values.max() < 1e-6
+    # Flat to what is left of the gradient: 1e-8 of a usual one.
+    size = np.abs(ds.eigenvalues.values)
+    assert (size.min(axis=1) < 1e-6 * size.max(axis=1)).all()
 
 
 def test_degenerate_points_that_rounding_blurs_are_one_point():
@@ -343,6 +482,12 @@ def test_no_zero_of_the_slope_is_proven_where_the_loss_jumps(name):
     assert ds.attrs["complete"] == "estimated"
     assert ds.attrs["boxes_undecided"] > 0
     assert not ds.proven.values.any()
+    assert not ds.extremum.values.any()
+    # Nor is one listed at a jump: on one side the loss is lower, or on the other it is higher.
+    value = fd.landscape(JUMPS[name], dim=dim).value
+    for point in ds.position.values:
+        around = point + 1e-7 * np.concatenate([np.eye(dim), -np.eye(dim)])
+        assert np.abs(value(around) - value(point)).max() < 1e-12
 
 
 def test_jumps_elsewhere_hide_no_proof():
@@ -441,6 +586,10 @@ def test_a_dip_on_a_face_that_no_start_sees_forbids_a_global_minimum():
     assert ds.attrs["complete"] == "certified"
     assert 0.01 < ds.value.values[0] < 0.05
     assert "global" not in ds.scope.values
+    # Within the cluster round a corner there is a dip of width 1e-12.
+    within = fd.landscape("abs(x) - 5*exp(-1e24*(x - 3e-9)**2)")
+    ds = find_critical_points(within, [(-1, 1)], starts=4)
+    assert (ds.attrs["complete"], ds.scope.values.tolist()) == ("certified", ["unknown"])
     bowl = find_critical_points(fd.landscape(dip), [(-1, 0.9), (-1, 1)], starts=16)
     assert bowl.scope.values.tolist() == ["global"]
 

@@ -460,6 +460,40 @@ def test_a_branch_that_is_not_chosen_bends_nothing():
     assert smooth.tolist() == [True, False, True, False]
 
 
+def test_what_is_not_negative_stays_so():
+    # A sum that rounds to 0 is 0, and products and quotients of what is >= 0 are: so a root of
+    # them is defined.
+    zero, some = Interval.of(0.0, 1.0), Interval.of(1e-200, 2.0)
+    for made in (zero + zero, zero * some, zero / some, some * some, (zero + some * zero) * zero):
+        assert made.lower == 0.0
+    tiny = Interval.of(5e-324) + Interval.of(-5e-324)
+    assert (tiny.lower, tiny.upper) == (0.0, 0.0)
+    assert (Interval.of(-1e-200, 1.0) * some).lower < 0.0
+    assert (Interval.of(1e-200) * Interval.of(-1e-200)).lower < 0.0  # not 0, in real numbers
+
+
+@pytest.mark.parametrize(
+    ("text", "continuous", "smooth"),
+    [
+        ("abs(x)", True, False),
+        ("max(x, 0)", True, False),
+        ("sqrt(x**2)", True, False),
+        ("sqrt(x)", False, False),
+        ("log(x**2)", False, False),
+        ("1/x", False, False),
+        ("sign(x)", False, False),
+        ("where(x > 0, 1, 2)", False, False),
+        ("where(x > 2, sqrt(x), abs(x - 3))", True, True),
+        ("exp(x) + x**3", True, True),
+    ],
+)
+def test_corners_are_continuous(text, continuous, smooth):
+    found = traced(fd.landscape(text))
+    for corners, expected in ((False, continuous), (True, smooth)):
+        system = Enclosure([found.value], found.constants, corners=corners)
+        assert system([[-1.0]], [[1.0]])[1].tolist() == [expected]
+
+
 def test_what_is_not_a_number_stays_so():
     # The slope of a root where there is none, and so the gradient of a loss that has none.
     nowhere = Interval.of(math.nan, math.nan)

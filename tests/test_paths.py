@@ -981,7 +981,7 @@ def test_one_dimension_is_a_curve():
             lambda ds: _geometry.critical_points_surface(ds, landscapes.DoubleWell()),
             "one of dimension 2",
         ),
-        (_disconnectivity.disconnectivity, "a disconnectivity graph"),
+        (_disconnectivity.disconnectivity, "geometry.disconnectivity returns one"),
     ],
 )
 def test_figures_of_something_else(draw, text):

@@ -11,6 +11,7 @@ import fastdescent as fd
 from fastdescent import geometry, plot
 from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError
+from fastdescent.plot import _contours, _style
 
 CELLS = 60 if JIT else 12
 
@@ -51,6 +52,82 @@ def test_colours_are_told_apart_without_colour_vision():
     values = sorted(lightness(colour) for colour in _terrain._COLOURS.values())
     assert len(values) == len(geometry.REGIONS)
     assert np.diff(values).min() > 3.0
+
+
+def test_the_loss_is_evaluated_once(monkeypatch):
+    """The contours are those of the losses that the classification has looked at."""
+    landscape, looked_at = fd.landscapes.Himmelblau(), []
+    value = fd.Landscape.value
+
+    def counted(self, x):
+        looked_at.append(len(np.atleast_2d(x)))
+        return value(self, x)
+
+    monkeypatch.setattr(fd.Landscape, "value", counted)
+    ax = plot.regions(landscape, cells=CELLS)
+    assert looked_at.count(CELLS**2) == 1
+    (lines,) = [found for found in ax.collections if isinstance(found, mpl.contour.ContourSet)]
+    path = np.concatenate([p.vertices for p in lines.get_paths() if len(p.vertices)])
+    assert (np.abs(path) <= 6.0).all()
+    # On each contour lies its level, but for straight lines between nodes.
+    level, points = lines.levels[8], lines.get_paths()[8].vertices
+    fine = 6e-2 if JIT else 0.6
+    np.testing.assert_allclose(value(landscape, points), level, rtol=fine)
+
+
+def test_formulas_are_called_by_their_title_or_text():
+    cells = {"cells": 10, "legend": False}
+    text = fd.landscape("x**2 + 15*y**2")
+    assert plot.regions(text, **cells).get_title() == "Regions of x**2 + 15*y**2"
+    named = fd.landscape("x**2 + 15*y**2", name="my ravine")
+    assert plot.regions(named, **cells).get_title() == "Regions of my ravine"
+    long = fd.landscape("sin(x)**2 + sin(2*y)**2 + sin(3*x*y)**2 + 0.25*cos(x + y)")
+    title = plot.regions(long, **cells).get_title()
+    assert title == "Regions of sin(x)**2 + sin(2*y)**2 + …"
+
+
+def test_the_colour_bar_has_no_ticks_beyond_its_ends(monkeypatch):
+    monkeypatch.setattr(_contours, "_NODES", 41)
+    landscape = fd.landscape("sin(3*x) + cos(2*y) + 0.3*x*y")
+    ds = fd.simulate(
+        landscape,
+        fd.optimizers.GradientDescent(learning_rate=0.01),
+        starts=[[4.0, -4.0]],
+        steps=2,
+        record=fd.record.every(1),
+    )
+    ax = plot.contours(ds, view=[(-5.4, 5.2), (-5.6, 2.9)])
+    levels = ax.collections[0].levels
+    ticks = ax.figure.axes[1].get_yticks()
+    assert len(ticks) >= 3
+    assert levels[0] <= min(ticks) < max(ticks) <= levels[-1]
+
+
+def test_critical_points_have_one_look_in_all_figures(monkeypatch):
+    """Each kind has its own marker and colour; a local minimum is not drawn like a global one."""
+    monkeypatch.setattr(_contours, "_NODES", 41)
+    looks = [(marker, face) for marker, face, _ in _style.MARKS.values()]
+    assert len(set(looks)) == len(looks)
+    landscape = fd.landscapes.StyblinskiTang(dim=2)
+    ds = fd.simulate(
+        landscape,
+        fd.optimizers.GradientDescent(learning_rate=0.01),
+        starts=[[0.0, 1.0]],
+        steps=3,
+        record=fd.record.every(1),
+    )
+    ax = plot.contours(ds, critical_points=True, view=[(-4, 4), (-4, 4)])
+    drawn = {line.get_label(): (line.get_marker(), len(line.get_xdata())) for line in ax.lines}
+    assert drawn["global minimum"] == ("*", 1)
+    assert drawn["local minimum"] == ("v", 3)
+    assert drawn["maximum"] == ("^", 1)
+    assert drawn["saddle"] == ("X", 4)
+    points = geometry.classify_points(landscape, [p.position for p in landscape.critical_points()])
+    other = {line.get_label(): line for line in plot.critical_points(points, landscape).lines}
+    for name in ("global minimum", "local minimum", "saddle"):
+        (here,) = [line for line in ax.lines if line.get_label() == name]
+        assert other[name].get_marker() == here.get_marker()
+        assert other[name].get_markerfacecolor() == here.get_markerfacecolor()
 
 
 def test_a_box_and_axes_can_be_given():

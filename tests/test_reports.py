@@ -11,7 +11,7 @@ import fastdescent as fd
 from fastdescent import reports
 from fastdescent.cli import main
 from fastdescent.contracts import JIT
-from fastdescent.errors import FastdescentError
+from fastdescent.errors import FastdescentError, MemoryLimitError
 
 CELLS = "40" if JIT else "6"
 PICTURES = ["critical_points.png", "disconnectivity.png", "regions.png", "surface.png"]
@@ -77,6 +77,32 @@ def test_wrong_input_is_one_line(arguments, message, tmp_path, capsys):
     captured = capsys.readouterr()
     assert message in captured.err
     assert captured.err.count("\n") == 1
+
+
+@pytest.mark.parametrize("command", ["geometry", "basins"])
+def test_too_little_memory_is_a_failure_and_no_mistake(command, tmp_path, capsys, monkeypatch):
+    study = tmp_path / "study.toml"
+    study.write_text(STUDY, encoding="utf-8")
+    given = "Himmelblau" if command == "geometry" else str(study)
+    what = {"geometry": "landscape_report", "basins": "basin_report"}[command]
+
+    def full(*_, **__):
+        raise MemoryLimitError("a map needs 5 TB of memory and 1 GB are available; be modest")
+
+    monkeypatch.setattr(reports, what, full)
+    assert main([command, given, "--out", str(tmp_path / "none")]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == (
+        "fastdescent: a map needs 5 TB of memory and 1 GB are available; be modest\n"
+    )
+
+
+def test_a_box_beyond_the_domain_may_be_looked_at(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(reports, "_REGION_POINTS", 50)
+    monkeypatch.setattr(reports, "_landscape_figures", lambda *_: iter(()))
+    options = ["--box", "[-30, 30]", "--starts", "20", "--out", str(tmp_path)]
+    assert main(["geometry", "Saddle", *options]) == 0
+    assert "1 critical point, certified" in capsys.readouterr().out
 
 
 def test_formulas_and_names_are_told_apart():

@@ -78,7 +78,7 @@ def try_landscape(plan: Plan) -> None:
         If the gradient is wrong, or the loss is finite at no start.
     """
     landscape = plan.landscape
-    if type(landscape).__module__.startswith(("fastdescent.landscapes", "fastdescent.models")):
+    if landscape.built_in:
         return
     from fastdescent.checking import (  # noqa: PLC0415 - seldom needed
         check_before_use,

@@ -4,7 +4,8 @@
 `find_critical_points` finds critical points and says what is proven about them, `convexity`
 whether there can be but one; `minimum_energy_path`, `barriers` and `disconnectivity` tell what lies
 between minima.  `classify_points` and `classify_regions` say what kind of place each point is, and
-`terrain_time` where trajectories spend their life.  `basins` maps which start goes where under
+`terrain_time` where trajectories spend their life, `escape_summary` how long they take to leave a
+saddle's neighbourhood.  `basins` maps which start goes where under
 which rule, and `fidelity` whether the gradient flow agrees.
 
 What is small is judged by a landscape's own `scales`.
@@ -41,7 +42,7 @@ from fastdescent.geometry.regions import (
 )
 from fastdescent.geometry.scales import Scales, checked_box, scales
 from fastdescent.geometry.spectra import spectrum, spectrum_along
-from fastdescent.geometry.terrain import escape_time, terrain_time
+from fastdescent.geometry.terrain import escape_summary, escape_time, terrain_time
 
 __all__ = [
     "KINDS",
@@ -58,6 +59,7 @@ __all__ = [
     "classify_regions",
     "convexity",
     "disconnectivity",
+    "escape_summary",
     "escape_time",
     "fidelity",
     "find_critical_points",

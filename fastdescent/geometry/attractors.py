@@ -1,8 +1,9 @@
-"""Attractors of an update rule: given, known or found from where trajectories end; and cycles."""
+"""Attractors of an update rule: given, known or found where trajectories end; cycles and rest."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -17,7 +18,10 @@ from fastdescent.geometry.scales import Scales
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
 
-__all__ = ["Attractors", "periods"]
+__all__ = ["REST_POINT", "Attractors", "at_rest", "periods"]
+
+#: Kind of an attractor at which the rule rests though the gradient is not zero.
+REST_POINT = "rest point"
 
 # Ends that are polished at once where attractors are looked for.
 _SAMPLE = 1024
@@ -34,12 +38,18 @@ _SAME = 1e-8
 _ROUNDING = 64.0 * float(np.finfo(float).eps)
 # An end with a gradient below this, in the landscape's scales, has come to rest, and may be
 # that share of the length from its attractor; with a steeper one it was stopped on its way.
-_AT_REST, _NEARBY = 1e-2, 0.1
+_SMALL, _NEARBY = 1e-2, 0.1
 # An orbit is a cycle if it comes back within this share of its own diameter, and what it will
 # still drift is no more.
 _RECURRENCE = 1e-6
 # Rounding of an orbit that repeats: as a share of its diameter, and of its coordinates.
 _REPEATS, _DIGITS = 1e-12, 16.0 * float(np.finfo(float).eps)
+# An orbit is at rest if it moves, and will still drift, within this share of the length.
+_STILL = 1e-6
+# Number of the first rest point, until `settle` gives each attractor its own.
+_RESTS = 2**32
+# Places per swept value that are tried at once: if none of them attracts, the others do not.
+_PLACES = 16
 
 
 class _Anchor(NamedTuple):
@@ -106,6 +116,7 @@ class Attractors:
         self.positions = positions.reshape(-1, landscape.dim)
         self.known = len(positions)
         self.radius = self._radius(radius, noisy)
+        self.rests = np.zeros((0, landscape.dim))
         self._anchors: dict[int, _Anchor] = {}
 
     def _radius(self, radius: float | None, noisy: bool) -> float:
@@ -127,6 +138,10 @@ class Attractors:
 
     def assign(self, ends: FloatArray) -> IntArray:
         """Return the attractor of each end (count, dim), -1 for none; add attractors if open."""
+        return self._critical(ends, _NEARBY * self.scales.length)
+
+    def _critical(self, ends: FloatArray, valley: float) -> IntArray:
+        """Return the critical point of each end, which may be `valley` away if it is flat there."""
         if self.closed:
             return self._nearest(ends)
         found = self._match(ends)
@@ -136,8 +151,78 @@ class Attractors:
             found[some] = self._match(ends[some])  # what was found meanwhile
             left = some[found[some] < 0]
             if len(left):
-                found[left] = self._found(ends[left])
+                found[left] = self._found(ends[left], valley)
         return found
+
+    def assign_at_rest(
+        self,
+        ends: FloatArray,
+        cases: IntArray,
+        attract: Callable[[FloatArray, IntArray, float], NDArray[np.bool_]],
+    ) -> tuple[IntArray, NDArray[np.bool_]]:
+        """Return the attractor of each end at rest, -1 for none, and which of them rest at one.
+
+        Only one that attracts counts: steps that vanish rest anywhere, too.  An end within the
+        radius of a critical point belongs to it, the others to rest points of the rule.
+
+        Parameters
+        ----------
+        ends : array, shape (count, dim)
+            Where trajectories have come to rest.
+        cases : array of int, shape (count,)
+            The swept values with which each was run, by number.
+        attract : callable
+            Says of places (n, dim) in their cases whether trajectories that begin at a
+            distance on all sides come back.
+        """
+        known = self._nearest if self.closed else self._match
+        found = known(ends)
+        settled = np.zeros(len(ends), dtype=bool)
+        left = np.arange(len(ends))
+        while len(left):
+            by_case = [left[cases[left] == case] for case in np.unique(cases[left])]
+            tried = np.concatenate([some[_apart(ends[some], self.radius)] for some in by_case])
+            attracts = attract(ends[tried], cases[tried], self.radius)
+            # Newton's method is slow: it looks for critical points from these places only.
+            number = self._critical(ends[tried], self.radius)
+            found[left] = np.where(found[left] < 0, known(ends[left]), found[left])
+            new = attracts & (number < 0)
+            if not self.closed:
+                number[new] = self._number_rests(ends[tried[new]])
+            remain = []
+            for some in by_case:
+                own = np.flatnonzero(cases[tried] == cases[some[0]])
+                away, nearest = KDTree(ends[tried[own]]).query(ends[some])
+                place, near = own[nearest], away <= self.radius
+                here = near & attracts[place]
+                settled[some[here]] = True
+                unnamed = here & (found[some] < 0)
+                found[some[unnamed]] = number[place[unnamed]]
+                if attracts[own].any():
+                    remain.append(some[~near])
+            left = np.concatenate(remain) if remain else left[:0]
+        return np.where(settled, found, -1), settled
+
+    def _number_rests(self, places: FloatArray) -> IntArray:
+        """Return the number of the rest point within the radius of each place, or a new one."""
+        numbers = np.empty(len(places), dtype=np.int64)
+        for k, place in enumerate(places):
+            away = np.linalg.norm(self.rests - place, axis=1)
+            if away.min(initial=math.inf) > self.radius:
+                self.rests = np.concatenate([self.rests, place[np.newaxis]])
+                self._check_number()
+                away = np.append(away, 0.0)
+            numbers[k] = _RESTS + int(away.argmin())
+        return numbers
+
+    def _check_number(self) -> None:
+        if len(self.positions) + len(self.rests) > _MOST_ATTRACTORS:
+            raise InvalidValueError(
+                "attractors",
+                f"more than {_MOST_ATTRACTORS} of them",
+                "fewer that are looked for",
+                "give those of interest: attractors=[[...], ...]",
+            )
 
     def _nearest(self, points: FloatArray) -> IntArray:
         """Return the nearest attractor within the radius of each point, -1 for none."""
@@ -219,15 +304,15 @@ class Attractors:
             smooth &= after <= 0.5 * np.linalg.norm(aside)
         return smooth
 
-    def _found(self, ends: FloatArray) -> IntArray:
+    def _found(self, ends: FloatArray, valley: float) -> IntArray:
         """Return the attractor to which Newton's method goes from each end, -1 for none.
 
-        It has to stay within the radius.  Only where the gradient is small may it go farther:
-        along a valley, or to a multiple root, which are known less well.
+        It has to stay within the radius.  Only where the gradient is small may it go as far as
+        `valley`: along one, or to a multiple root, which are known less well.
         """
-        small = np.linalg.norm(self.landscape.gradient(ends), axis=1)
-        at_rest = small <= _AT_REST * self.scales.gradient
-        within = np.where(at_rest, max(self.radius, _NEARBY * self.scales.length), self.radius)
+        steepness = np.linalg.norm(self.landscape.gradient(ends), axis=1)
+        small = steepness <= _SMALL * self.scales.gradient
+        within = np.where(small, max(self.radius, valley), self.radius)
         polished, left = _polish(self.landscape, ends, within)
         kinds = self._kinds(polished)
         critical = (kinds != "regular") & ~left
@@ -238,13 +323,7 @@ class Attractors:
             first = int(np.argmax(new))
             self.positions = np.concatenate([self.positions, polished[first : first + 1]])
             self.kinds.append(str(kinds[first]))
-            if len(self.positions) > _MOST_ATTRACTORS:
-                raise InvalidValueError(
-                    "attractors",
-                    f"more than {_MOST_ATTRACTORS} of them",
-                    "fewer that are looked for",
-                    "give those of interest: attractors=[[...], ...]",
-                )
+            self._check_number()
             found[first] = len(self.positions) - 1
             others = np.flatnonzero(critical & (found < 0))
             found[others] = self._match(polished[others])
@@ -252,7 +331,7 @@ class Attractors:
         return found
 
     def _kinds(self, points: FloatArray) -> NDArray[np.str_]:
-        found = classify_points(self.landscape, points, scale=self.scales)
+        found = classify_points(self.landscape, points, scale=self.scales, outside="keep")
         return cast(NDArray[np.str_], found["kind"].to_numpy())
 
     def _isolated(self, points: FloatArray, kinds: NDArray[np.str_]) -> NDArray[np.bool_]:
@@ -276,9 +355,16 @@ class Attractors:
     def settle(self, *assigned: IntArray) -> list[IntArray]:
         """Put the attractors in their final order; return what was assigned in their new numbers.
 
-        Given and known ones keep their order, found ones follow by loss; of the known ones
-        that are no minima, those that no trajectory reached are dropped.
+        Given and known ones keep their order, found ones follow by loss, rest points last; of
+        the known ones that are no minima, those that no trajectory reached are dropped.
         """
+        critical = len(self.positions)
+        assigned = tuple(
+            np.where(attractor < _RESTS, attractor, attractor - _RESTS + critical)
+            for attractor in assigned
+        )
+        self.positions = np.concatenate([self.positions, self.rests])
+        self.kinds += [REST_POINT] * len(self.rests)
         reached = np.zeros(len(self.positions), dtype=bool)
         for attractor in assigned:
             reached[np.unique(attractor[attractor >= 0])] = True
@@ -286,7 +372,8 @@ class Attractors:
             reached | (self.source == "given") | (np.array(self.kinds) == "minimum")
         )
         found = keep[keep >= self.known]
-        order = np.lexsort((*self.positions[found].T[::-1], self._losses(found)))
+        places, losses = self.positions[found].T[::-1], self._losses(found)
+        order = np.lexsort((*places, losses, found >= critical))
         rows = np.concatenate([keep[keep < self.known], found[order]])
         number = np.full(len(self.positions) + 1, -1, dtype=np.int64)
         number[rows] = np.arange(len(rows))
@@ -306,7 +393,9 @@ class Attractors:
                 ("basin", "coordinate"), self.positions, "position of the attractor"
             ),
             "attractor_value": variable(("basin",), losses, "loss at the attractor"),
-            "attractor_kind": variable(("basin",), kinds, "kind of critical point"),
+            "attractor_kind": variable(
+                ("basin",), kinds, "kind of critical point; rest point = of the rule only"
+            ),
         }
 
 
@@ -359,6 +448,38 @@ def _polish(
             break
         best[active], grad[active] = trial[better], new[better]
     return best, left
+
+
+def _apart(points: FloatArray, radius: float) -> IntArray:
+    """Return some of the points (count, dim): the first ones that are farther apart than that."""
+    tree, left = KDTree(points), np.ones(len(points), dtype=bool)
+    chosen: list[int] = []
+    while left.any() and len(chosen) < _PLACES:
+        first = int(left.argmax())
+        chosen.append(first)
+        left[tree.query_ball_point(points[first], radius)] = False
+        left[first] = False
+    return np.array(chosen, dtype=np.int64)
+
+
+def at_rest(path: FloatArray, length: float) -> NDArray[np.bool_]:
+    """Return which orbits (..., record, coordinate) have come to rest, to a millionth of a length.
+
+    Standing still for a while is not enough: what is slow does so as well.  If the extent of
+    the first half of the record shrinks to the share q of it in the second half, what is left
+    is at most the second extent times q / (1 - q), exactly so on the floor of a valley.  A
+    power law, as on x^4, has more to go, by a factor that is near 3 there and does not grow.
+    """
+    orbits = path.reshape(-1, *path.shape[-2:])
+    middle = orbits.shape[1] // 2
+    halves = orbits[:, : middle + 1], orbits[:, middle:]
+    first, last = (np.linalg.norm(np.ptp(half, axis=1), axis=-1) for half in halves)
+    left = np.full(len(orbits), math.inf)
+    np.divide(last * last, first - last, out=left, where=last < first)
+    exact = last <= _DIGITS * np.abs(orbits).max(axis=(1, 2))
+    rests = exact | (np.maximum(last, left) <= _STILL * length)
+    found: NDArray[np.bool_] = rests.reshape(path.shape[:-2])
+    return found
 
 
 def periods(path: FloatArray, length: float) -> NDArray[np.int16]:

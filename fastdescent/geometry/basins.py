@@ -30,7 +30,7 @@ from fastdescent.engine.result import STATUS
 from fastdescent.engine.simulate import simulate
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry._dataset import variable
-from fastdescent.geometry.attractors import Attractors, periods
+from fastdescent.geometry.attractors import Attractors, at_rest, periods
 from fastdescent.geometry.scales import Scales, checked_landscape, scales
 from fastdescent.landscapes import Landscape
 from fastdescent.models import SampleModel
@@ -55,7 +55,13 @@ __all__ = [
 ]
 
 #: Outcome name -> its number in the variable ``outcome``.
-OUTCOME: dict[str, int] = {"moving": 0, "converged": 1, "diverged": 2, "cycling": 3}
+OUTCOME: dict[str, int] = {
+    "moving": 0,
+    "converged": 1,
+    "diverged": 2,
+    "cycling": 3,
+    "resting": 4,
+}
 
 # Trajectories of one call of the engine, where starts may be run apart: its result takes about
 # 70 bytes for each in two dimensions, the labels 19.
@@ -64,6 +70,8 @@ _BLOCK = 2**20
 _LABEL_BYTES = 19 + 8
 # Bytes of recorded paths in memory at once.
 _PATH_BYTES = 2**27
+# Steps that show at least whether a trajectory has come to rest.
+_REST_WINDOW = 32
 # The gradient that counts as zero, in the landscape's scales: the position is then known to
 # about seven digits of the domain's width, and rounding is far below.
 _SMALL = 1e-7
@@ -187,24 +195,44 @@ class Experiment:
         if self.noise is not None:  # noise never rests: whoever is near at the end has arrived
             arrived |= budget
         attractor = np.full(status.shape, -1, dtype=np.int64)
-        attractor[arrived] = attractors.assign(found["position"].to_numpy()[arrived])
+        ends = found["position"].to_numpy()
+        attractor[arrived] = attractors.assign(ends[arrived])
         outcome[attractor >= 0] = OUTCOME["converged"]
         period = np.zeros(status.shape, dtype=np.int16)
-        if self.noise is None and self.longest_period > 1 and budget.any():
-            period = self._cycles(points, budget, attractors.scales.length)
-        outcome[period > 0] = OUTCOME["cycling"]
+        if self.noise is None and budget.any():
+            period, rests = self._recurrent(points, budget, attractors.scales.length)
+            outcome[period > 0] = OUTCOME["cycling"]
+            case = np.flatnonzero(rests) // len(points)
+            attractor[rests], settled = attractors.assign_at_rest(ends[rests], case, self._attract)
+            rests[rests] = settled
+            outcome[rests] = OUTCOME["resting"]
         return Labels(attractor, outcome, found["steps"].to_numpy(), period)
 
-    def _cycles(
+    def _attract(self, places: FloatArray, cases: IntArray, radius: float) -> NDArray[np.bool_]:
+        """Return whether trajectories come back that begin at a distance from places of rest.
+
+        They begin on both sides along each axis.  If the places next to one in a direction are
+        of rest too, an axis has a share of at least 1 / sqrt(dim) in it, and is not left.
+        """
+        dim = places.shape[1]
+        aside = radius * np.concatenate([np.eye(dim), -np.eye(dim)])
+        begun = (places[:, np.newaxis] + aside).reshape(-1, dim)
+        ends = self.run(begun)["position"].to_numpy().reshape(-1, len(places), 2 * dim, dim)
+        gap = ends[cases, np.arange(len(places))] - places[:, np.newaxis]
+        near = np.linalg.norm(gap, axis=-1) <= 0.5 * radius / math.sqrt(dim)
+        return np.asarray(near.all(axis=1))
+
+    def _recurrent(
         self, points: FloatArray, budget: NDArray[np.bool_], length: float
-    ) -> NDArray[np.int16]:
-        """Return the period of each trajectory that used its budget, 0 without a cycle.
+    ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
+        """Return the period of each trajectory that used its budget, or else whether it rests.
 
         Their starts are run again and the last positions recorded, in chunks that fit into
         memory; without noise a trajectory does not depend on the number of its start.
         """
         period = np.zeros(budget.shape, dtype=np.int16)
-        window = min(3 * self.longest_period, self.steps)
+        rests = np.zeros(budget.shape, dtype=bool)
+        window = min(max(3 * self.longest_period, _REST_WINDOW), self.steps)
         recorded = record.steps(list(range(self.steps - window, self.steps + 1)))
         each = budget.size // len(points) * (window + 1) * (self.landscape.dim + 2) * 8
         chunk = max(1, _PATH_BYTES // each)
@@ -213,8 +241,10 @@ class Experiment:
         for begin in range(0, len(starts), chunk):
             some = starts[begin : begin + chunk]
             path = self.run(points[some], recorded)["path"].to_numpy()
-            period[..., some] = np.where(budget[..., some], periods(path, length), 0)
-        return period
+            if self.longest_period > 1:
+                period[..., some] = np.where(budget[..., some], periods(path, length), 0)
+            rests[..., some] = budget[..., some] & at_rest(path, length)
+        return period, rests & (period == 0)
 
 
 class Setting(NamedTuple):
@@ -317,10 +347,16 @@ def basins(
 
     A trajectory that runs out of steps is ``cycling`` if its last positions repeat with a period
     of at least 2, within a millionth of the orbit's diameter, and the trend of what is missing
-    says that they will stay as near.  Otherwise it is ``moving``: slow (an oscillation that dies
-    out or grows by less than can be seen, too), chaotic, or at rest where the gradient is not
-    zero, as with weight decay.  With noise nothing rests: the end of the budget counts, and a
-    trajectory within `radius` of a known minimum has converged to it.
+    says that they will stay as near.  It is ``resting`` if they and what the trend leaves to come
+    lie within a millionth of the length in the landscape's `scales`, and trajectories that begin
+    at a `radius` to each side come back.  It rests at a critical point within the `radius` though
+    a strict test does not hold, or at an attractor of its own, of kind "rest point": the gradient
+    is not zero there, but balanced by weight decay, say.  That is an outcome apart from
+    ``converged``, whose test held at step ``steps``; a resting trajectory used its whole budget.
+    Otherwise it is ``moving``: slow (an oscillation that dies out or grows by less than can be
+    seen, too), chaotic, hovering as rules with steps of constant size do, or standing where its
+    steps have become too small to go on.  With noise nothing rests: the end of the budget counts,
+    and a trajectory within `radius` of a known minimum has converged to it.
 
     Parameters
     ----------
@@ -357,14 +393,15 @@ def basins(
         differ from a neighbour, diagonal ones included, and inherit labels elsewhere; a
         region that passes between the starts of the coarser grid is not seen.
     longest_period : int
-        Longest period of a cycle that is looked for, from 2 to 4096; 1 looks for none.
+        Longest period of a cycle that is looked for, from 2 to 4096; 1 looks for none, only
+        for points of rest.
 
     Returns
     -------
     xarray.Dataset
         Along swept parameters, ``start`` and ``seed``: ``attractor`` (row along ``basin``, -1
-        for none), ``outcome`` (moving, converged, diverged, cycling), ``steps``, ``period`` (0
-        where there is no cycle).  Along ``basin``: ``attractor_position``,
+        for none), ``outcome`` (moving, converged, diverged, cycling, resting), ``steps``,
+        ``period`` (0 where there is no cycle).  Along ``basin``: ``attractor_position``,
         ``attractor_value``, ``attractor_kind``.  ``initial`` holds the starts, ``computed``
         which of them were run.  Of a `Grid`, the attribute ``grid_counts`` holds the shape.
 

@@ -9,7 +9,7 @@ import xarray as xr
 from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry._dataset import variable
+from fastdescent.geometry._dataset import checked_dataset, critical_points_of, variable
 from fastdescent.geometry.flow import (
     ARRIVED,
     LEFT,
@@ -283,14 +283,9 @@ class _Listed(NamedTuple):
 
     @classmethod
     def of(cls, landscape: Landscape, points: Any) -> _Listed:
-        checked_landscape(landscape)
-        names = ("position", "value", "kind", "index")
-        _check_dataset("critical_points", points, names, "find_critical_points")
-        position, value, kind, index = (points[name].to_numpy() for name in names)
-        if position.ndim != 2 or position.shape[1] != landscape.dim:
-            raise InvalidValueError(
-                "critical_points: position", position.shape, f"shape (n, {landscape.dim})"
-            )
+        position, value, kind, index = critical_points_of(
+            checked_landscape(landscape), points, "critical_points", "index"
+        )
         pass_ = "saddle" if landscape.dim > 1 else "maximum"
         minima, saddles = kind == "minimum", (kind == pass_) & (index == 1)
         minima, saddles = np.flatnonzero(minima), np.flatnonzero(saddles)
@@ -305,17 +300,6 @@ class _Listed(NamedTuple):
         return cls(position, value, minima, saddles, int((kind == "degenerate").sum()))
 
 
-def _check_dataset(part: str, given: Any, names: tuple[str, ...], source: str) -> None:
-    """Raise an error unless a value is a dataset that has some variables."""
-    if not isinstance(given, xr.Dataset) or not set(names) <= set(given):
-        raise InvalidValueError(
-            part,
-            sorted(map(str, given)) if isinstance(given, xr.Dataset) else given,
-            f"a dataset with {', '.join(names)}",
-            f"{source} returns one",
-        )
-
-
 def _connected(
     landscape: Landscape, critical_points: xr.Dataset, connections: xr.Dataset | None
 ) -> xr.Dataset:
@@ -323,7 +307,13 @@ def _connected(
     if connections is None:
         return saddle_connections(landscape, critical_points)
     names = ("saddle", "minimum_a", "minimum_b")
-    _check_dataset("connections", connections, names, "saddle_connections")
+    source = "fastdescent.geometry.saddle_connections"
+    checked_dataset("connections", connections, names, source)
+    count = len(critical_points["position"])
+    largest = max(int(connections[name].max()) for name in names)
+    if largest >= count:
+        way = "pass those of the same critical points"
+        raise InvalidValueError("connections", f"point {largest}", f"points 0 to {count - 1}", way)
     return connections
 
 

@@ -13,6 +13,7 @@ from scipy.integrate import solve_ivp
 from scipy.spatial import KDTree
 
 from fastdescent import record
+from fastdescent.engine.result import STATUS
 from fastdescent.errors import InvalidValueError, UnknownNameError
 from fastdescent.geometry._dataset import variable
 from fastdescent.geometry.attractors import Attractors
@@ -37,12 +38,19 @@ from fastdescent.transforms import Transform
 __all__ = ["fidelity"]
 
 # The flows, and what helps where they reach nothing.
-_LONGER = {"small steps": "give more flow_steps", "ode": "give a longer horizon"}
+_LONGER = {
+    "small steps": 'give more flow_steps, or use flow="ode"',
+    "ode": "give a longer horizon",
+}
 _METHODS = ("LSODA", "BDF", "Radau")
 # Starts and ends of the rule at which the curvature is measured; flows along which it is, at
 # how many times, and how often the flows are begun again with smaller steps.
 _MOST_CURVATURES, _ENDS = 1024, 64
 _FLOWS, _TIMES, _ROUNDS = 16, 128, 8
+# The first round of small steps; each further one makes as many as all before.
+_FIRST_ROUND = 4096
+# The most small steps from one start, and from all of them together: a minute or two.
+_MOST_STEPS, _MOST_IN_ALL = 10**7, 2 * 10**10
 # Learning rate of the small steps, times the largest curvature.
 _SMALL_STEP = 0.01
 # Local errors of the integrator, relative and as a share of the domain's width.
@@ -56,7 +64,8 @@ def fidelity(
     *,
     steps: int,
     flow: str = "small steps",
-    flow_steps: int = 1_000_000,
+    flow_steps: int | None = None,
+    undecided: float = 0.001,
     method: str = "LSODA",
     horizon: float | None = None,
     attractors: ArrayLike | None = None,
@@ -73,9 +82,9 @@ def fidelity(
     .. math:: \dot x = -\nabla f(x), \qquad x(0) = \theta_0
 
     A start agrees if rule and flow take it to the same attractor.  Starts whose flow reaches
-    none are not compared.  Among them are those whose flow had not arrived when its budget was
-    used; the interval of the agreement holds both possibilities for them, the attribute
-    ``flow_undecided`` is their share, and more than half of them is an error.
+    none are not compared.  Among them are those whose flow had not arrived when it was given up;
+    the intervals hold both possibilities for them, the attribute ``flow_undecided`` is their
+    share, and more than half of them is an error.
 
     With ``flow="ode"`` SciPy integrates the flow of one start after another, 10 to 100 ms
     each, by a method for stiff equations with the Jacobian -H, until the gradient is as small as
@@ -83,6 +92,8 @@ def fidelity(
     with learning rates 0.01 / L and 0.005 / L, and the second is the reference.  L is the largest
     absolute curvature at up to 1024 starts, the attractors, ends of the rule from up to 64 starts
     and along the small steps from up to 16, which are begun again where these find a larger one.
+    Their number is doubled until at most the share `undecided` has not arrived, or `flow_steps`
+    are made; the attribute ``flow_steps`` says how many were.
     Descent is off the flow by O(eta), so where the two differ the reference is in doubt, and
     ``flow_difference`` says how often that is.  A well that none of these places lies in is not
     seen; one much sharper than the rest of the landscape needs many `flow_steps`, or the "ode".
@@ -96,8 +107,11 @@ def fidelity(
         The update rule; hyper-parameters given as sequences are axes of the result.
     flow : {"small steps", "ode"}
         How the flow is followed.
-    flow_steps : int
-        The budget of the small steps, >= 1.
+    flow_steps : int, optional
+        The budget of the small steps from each start, >= 1; by default 10^7, and 2 * 10^10 from
+        all of them together.
+    undecided : float
+        Share of the starts that may be left before the small steps arrive, in [0, 0.5].
     method : {"LSODA", "BDF", "Radau"}
         SciPy's integrator.
     horizon : float, optional
@@ -116,12 +130,15 @@ def fidelity(
         starts that agree, with Wilson's interval for independent random starts, widened for
         those that are undecided.
         ``agrees``, ``attractor``, ``outcome`` along swept parameters and ``start``;
-        ``flow_attractor``, ``compared`` and ``distance`` along ``start``: the distance to the
-        nearest compared start in another basin of the flow, an upper bound on that to the
-        boundary (inf if there is one basin only), ``distance_in_cells`` too on a `Grid`, in
-        units of its shortest spacing.  ``agreement_at_distance`` with its interval along
-        ``distance_class``, between ``distance_lower`` and ``distance_upper``.  The attractors
-        as in `basins`.
+        ``flow_attractor``, ``flow_outcome``, ``compared`` and ``distance`` along ``start``: the
+        distance to the nearest compared start in another basin of the flow, an upper bound on
+        that to the boundary (inf if there is one basin only, or the start is not compared),
+        ``distance_in_cells`` too on a `Grid`, in units of its shortest spacing.
+        ``agreement_at_distance`` with its interval along ``distance_class``, between
+        ``distance_lower`` and ``distance_upper``, with ``starts_at_distance``.  An undecided
+        start has one of two distances: that to the nearest compared start, or, if it is in the
+        basin of that one, to the nearest in another.  ``undecided_at_distance`` counts it in the
+        class of either, and the intervals hold what it could be.  The attractors as in `basins`.
 
     Raises
     ------
@@ -150,7 +167,7 @@ def fidelity(
     >>> ds.agreement.values.round(3).tolist()
     [0.998, 0.998, 0.648]
     """
-    _check(flow, method, horizon, bins)
+    _check(flow, method, horizon, bins, undecided, flow_steps)
     confidence = checked_confidence(confidence)
     landscape, unit, part, points, stop = checked_setting(landscape, starts, seed, stop, False)
     found = Attractors(landscape, unit, attractors, radius)
@@ -159,24 +176,27 @@ def fidelity(
     if flow == "ode":
         reference, about = _integrated(rule, points, found, method, horizon)
     else:
-        reference, about = _small_steps(rule, points, found, flow_steps)
+        reference, about = _small_steps(rule, points, found, flow_steps, undecided)
     attractor, reached = found.settle(labels.attractor, reference.attractor)
     compared = reached >= 0
-    undecided = reference.outcome == OUTCOME["moving"]
-    _check_compared(flow, compared, undecided)
+    left = reference.outcome == OUTCOME["moving"]
+    _check_compared(flow, compared, left)
     about["not_compared"] = float(np.mean(~compared))
-    about["flow_undecided"] = float(np.mean(undecided))
+    about["flow_undecided"] = float(np.mean(left))
     about["flow_undecided_is"] = (
         "share of the starts whose flow had not arrived; the interval of the agreement allows "
         "for all and for none of them agreeing"
     )
     agrees = (attractor == reached) & compared
-    distance = _distances(points, reached)
+    distance = np.full(len(points), np.inf)
+    distance[compared] = _to_other_basins(points[compared], reached[compared], points, reached)
+    possible = _possible_distances(points[left], points, reached)
     labels = labels._replace(attractor=attractor)
+    reference = reference._replace(attractor=reached)
     variables = {
-        **_per_start(rule, labels, reached, compared, agrees, distance),
-        **_rates(rule, agrees, compared, undecided, confidence),
-        **_by_distance(rule, agrees, distance, compared, bins, confidence),
+        **_per_start(rule, labels, reference, compared, agrees, distance),
+        **_rates(rule, agrees, compared, left, confidence),
+        **_by_distance(rule, agrees, distance, compared, possible, bins, confidence),
         **found.variables(),
         "initial": variable(("start", "coordinate"), points, "start points"),
     }
@@ -198,7 +218,7 @@ def _attributes(rule: Experiment, starts: Starts, attractors: Attractors) -> dic
     }
 
 
-def _check(flow: Any, method: Any, horizon: Any, bins: Any) -> None:
+def _check(flow: Any, method: Any, horizon: Any, bins: Any, undecided: Any, steps: Any) -> None:
     if flow not in _LONGER:
         raise UnknownNameError("flow", flow, _LONGER)
     if method not in _METHODS:
@@ -207,33 +227,88 @@ def _check(flow: Any, method: Any, horizon: Any, bins: Any) -> None:
         raise InvalidValueError("horizon", horizon, "a number in (0, inf), or None")
     if not is_integer(bins) or bins < 1:
         raise InvalidValueError("bins", bins, "an integer >= 1")
+    if not is_number(undecided) or not 0.0 <= undecided <= 0.5:
+        raise InvalidValueError("undecided", undecided, "a number in [0, 0.5]")
+    if steps is not None and (not is_integer(steps) or steps < 1):
+        raise InvalidValueError("flow_steps", steps, "an integer >= 1, or None")
 
 
 def _check_compared(flow: str, compared: NDArray[np.bool_], undecided: NDArray[np.bool_]) -> None:
     """Refuse a flow that leaves most starts open: the others need not be like them."""
-    if undecided.mean() > 0.5 or not compared.any():
+    if undecided.mean() > 0.5:
         raise InvalidValueError(
             "flow",
             f"{flow!r}, not arrived from {undecided.mean():.0%} of the starts",
-            "one that arrives from at least half of them, and at an attractor from some",
+            "one that arrives from at least half of them",
             _LONGER[flow],
+        )
+    if not compared.any():
+        raise InvalidValueError(
+            "flow",
+            f"{flow!r}, from no start at an attractor",
+            "one that ends at one from some",
+            "give a stricter stop, a larger radius, or attractors",
         )
 
 
 def _small_steps(
-    rule: Experiment, points: FloatArray, attractors: Attractors, steps: int
+    rule: Experiment,
+    points: FloatArray,
+    attractors: Attractors,
+    given: int | None,
+    undecided: float,
 ) -> tuple[Labels, dict[str, Any]]:
     """Follow the flow by descent with a small step and with half of it, the reference."""
-    curvature = _largest_curvature(rule, points, attractors, steps)
+    budget, most = (_MOST_STEPS, _MOST_IN_ALL) if given is None else (given, given * len(points))
+    curvature = _largest_curvature(rule, points, attractors, budget)
     rates = (_SMALL_STEP / curvature, 0.5 * _SMALL_STEP / curvature)
-    coarse, fine = (_descent(rule, rate, steps).label(points, attractors) for rate in rates)
+    coarse, fine = (
+        _in_rounds(_descent(rule, rate, budget), points, attractors, undecided, most)
+        for rate in rates
+    )
     differ = float(np.mean(coarse.attractor != fine.attractor))
     return fine, {
         "flow": "small steps",
         "flow_learning_rate": rates[1],
+        "flow_steps": int(fine.steps.max()),
         "flow_difference": differ,
         "flow_difference_is": "share of the starts that a step twice as long takes elsewhere",
     }
+
+
+def _in_rounds(
+    descent: Experiment, points: FloatArray, attractors: Attractors, undecided: float, most: int
+) -> Labels:
+    """Label starts by descent, which is doubled until few of them have not arrived.
+
+    Descent has no memory, so each round goes on where the last one ended.
+    """
+    ends, left, done = points.copy(), np.arange(len(points)), 0
+    outcome = np.full(len(points), OUTCOME["moving"], dtype=np.int8)
+    steps = np.zeros(len(points), dtype=np.int64)
+    while len(left) > undecided * len(points):
+        affordable = (most - int(steps.sum())) // len(left)
+        more = min(max(done, _FIRST_ROUND), descent.steps - done, affordable)
+        if more < 1:
+            break
+        found = replace(descent, steps=more).run(ends[left])
+        ends[left] = found["position"].to_numpy()
+        steps[left] += found["steps"].to_numpy()
+        status = found["status"].to_numpy()
+        for name in ("converged", "diverged"):
+            outcome[left[status == STATUS[name]]] = OUTCOME[name]
+        left, done = left[status == STATUS["budget"]], done + more
+    return _labels(ends, outcome, steps, attractors)
+
+
+def _labels(
+    ends: FloatArray, outcome: NDArray[np.int8], steps: IntArray, attractors: Attractors
+) -> Labels:
+    """Return the labels of flow lines that end somewhere; there are no cycles."""
+    attractor = np.full(len(ends), -1, dtype=np.int64)
+    arrived = outcome == OUTCOME["converged"]
+    attractor[arrived] = attractors.assign(ends[arrived])
+    return Labels(attractor, outcome, steps, np.zeros(len(ends), dtype=np.int16))
 
 
 def _descent(rule: Experiment, learning_rate: float, steps: int) -> Experiment:
@@ -242,7 +317,6 @@ def _descent(rule: Experiment, learning_rate: float, steps: int) -> Experiment:
         optimizer=GradientDescent(learning_rate=learning_rate),
         steps=steps,
         transforms=(),
-        longest_period=1,  # so small a step has no cycles
     )
 
 
@@ -319,11 +393,7 @@ def _integrated(
         ends[i], name = _end_of_flow(rule, point, method, until, scales.length)
         failed += name == "failed"
         outcome[i] = OUTCOME.get(name, OUTCOME["moving"])
-    attractor = np.full(len(points), -1, dtype=np.int64)
-    arrived = outcome == OUTCOME["converged"]
-    attractor[arrived] = attractors.assign(ends[arrived])
-    empty = np.zeros(len(points), dtype=np.int64)
-    return Labels(attractor, outcome, empty, empty.astype(np.int16)), {
+    return _labels(ends, outcome, np.zeros(len(points), dtype=np.int64), attractors), {
         "flow": "ode",
         "flow_method": method,
         "flow_horizon": until,
@@ -367,14 +437,24 @@ def _end_of_flow(
     return end, "moving" if found.status == 0 else "failed"
 
 
-def _distances(points: FloatArray, basin: IntArray) -> FloatArray:
-    """Return each start's distance to the nearest one in another basin, inf if there is none."""
+def _to_other_basins(
+    points: FloatArray, basin: IntArray, starts: FloatArray, reached: IntArray
+) -> FloatArray:
+    """Return the distance of points in basins to the nearest compared start in another, or inf."""
     distance = np.full(len(points), np.inf)
-    for k in np.unique(basin[basin >= 0]):
-        others = points[(basin >= 0) & (basin != k)]
+    for k in np.unique(basin):
+        others = starts[(reached >= 0) & (reached != k)]
         if len(others):
             distance[basin == k] = KDTree(others).query(points[basin == k])[0]
     return distance
+
+
+def _possible_distances(points: FloatArray, starts: FloatArray, reached: IntArray) -> FloatArray:
+    """Return the two distances (2, count) that an undecided start can have: see `fidelity`."""
+    compared = reached >= 0
+    away, nearest = KDTree(starts[compared]).query(points)
+    basin = reached[compared][nearest]
+    return np.stack([away, _to_other_basins(points, basin, starts, reached)])
 
 
 def _least_spacing(points: FloatArray) -> float:
@@ -386,7 +466,7 @@ def _least_spacing(points: FloatArray) -> float:
 def _per_start(
     rule: Experiment,
     labels: Labels,
-    flow: IntArray,
+    flow: Labels,
     compared: NDArray[np.bool_],
     agrees: NDArray[np.bool_],
     distance: FloatArray,
@@ -396,7 +476,8 @@ def _per_start(
         "agrees": variable(rule.dims, agrees, "whether rule and flow end at the same attractor"),
         "attractor": variable(rule.dims, labels.attractor, "attractor of the rule; -1 = none"),
         "outcome": outcome_variable(rule.dims, labels.outcome),
-        "flow_attractor": variable(start, flow, "attractor of the flow; -1 = none"),
+        "flow_attractor": variable(start, flow.attractor, "attractor of the flow; -1 = none"),
+        "flow_outcome": outcome_variable(start, flow.outcome),
         "compared": variable(start, compared, "whether the flow reached an attractor"),
         "distance": variable(start, distance, "distance to the nearest start in another basin"),
     }
@@ -408,7 +489,7 @@ def _shares(
     agreeing: IntArray,
     trials: IntArray,
     confidence: float,
-    undecided: int = 0,
+    undecided: IntArray,
 ) -> dict[str, Any]:
     """Return agreeing / trials; the interval holds what it is with the undecided ones too."""
     lower, _ = wilson_interval(agreeing, trials + undecided, confidence)
@@ -429,7 +510,7 @@ def _rates(
 ) -> dict[str, Any]:
     agreeing = agrees.sum(axis=-1)
     trials = np.broadcast_to(compared.sum(), agreeing.shape)
-    return _shares("", rule.dims[:-1], agreeing, trials, confidence, int(undecided.sum()))
+    return _shares("", rule.dims[:-1], agreeing, trials, confidence, undecided.sum())
 
 
 def _by_distance(
@@ -437,6 +518,7 @@ def _by_distance(
     agrees: NDArray[np.bool_],
     distance: FloatArray,
     compared: NDArray[np.bool_],
+    possible: FloatArray,
     bins: int,
     confidence: float,
 ) -> dict[str, Any]:
@@ -445,13 +527,13 @@ def _by_distance(
     ordered = np.sort(distance[compared])
     edges = np.unique(ordered[np.arange(bins + 1) * (len(ordered) - 1) // bins])
     # Equal distances belong together: each class begins at its edge, the last one ends at it.
-    number = np.searchsorted(edges[1:-1], distance, side="right")
+    number, those = (np.searchsorted(edges[1:-1], d, side="right") for d in (distance, possible))
     classes = [compared & (number == k) for k in range(max(len(edges) - 1, 1))]
+    undecided = np.array([(those == k).any(axis=0).sum() for k in range(len(classes))])
     agreeing = np.stack([agrees[..., some].sum(axis=-1) for some in classes], axis=-1)
     trials = np.array([some.sum() for some in classes])
-    found = _shares(
-        "_at_distance", dims, agreeing, np.broadcast_to(trials, agreeing.shape), confidence
-    )
+    every = np.broadcast_to(trials, agreeing.shape)
+    found = _shares("_at_distance", dims, agreeing, every, confidence, undecided)
     ends = {
         "lower": [distance[some].min() for some in classes],
         "upper": [distance[some].max() for some in classes],
@@ -459,4 +541,7 @@ def _by_distance(
     for name, values in ends.items():
         found[f"distance_{name}"] = variable(dims[-1:], values, f"{name} end of the distances")
     found["starts_at_distance"] = variable(dims[-1:], trials, "compared starts in the class")
+    found["undecided_at_distance"] = variable(
+        dims[-1:], undecided, "undecided starts that may belong to the class"
+    )
     return found

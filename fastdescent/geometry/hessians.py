@@ -27,7 +27,7 @@ from fastdescent.engine.ensemble import checked_threads
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.scales import checked_landscape
 from fastdescent.landscapes import Landscape
-from fastdescent.models import SampleModel
+from fastdescent.models import Model, SampleModel
 from fastdescent.parts import FloatArray
 
 __all__ = [
@@ -39,6 +39,7 @@ __all__ = [
     "hessian_product",
     "hessians",
     "over_blocks",
+    "points_in_domain",
 ]
 
 _Product: TypeAlias = Callable[[FloatArray], FloatArray]
@@ -49,6 +50,8 @@ _BLOCK_NUMBERS = 2**15
 _STEP = float(np.cbrt(np.finfo(float).eps))
 # Beyond, a product makes two gradients: a matrix of 2000 x 2000 takes 32 MB.
 _MOST_DENSE = 2000
+# Of the larger end of a domain: what a few hundred roundings put beyond a face lies on it.
+_ROUNDINGS = 1e-13
 
 
 class Hessians(NamedTuple):
@@ -234,6 +237,49 @@ def checked_points(landscape: Landscape, x: ArrayLike) -> FloatArray:
     if points.ndim not in (1, 2) or points.shape[-1] != landscape.dim:
         raise InvalidValueError(f"points of {landscape!r}", points.shape, allowed)
     return np.ascontiguousarray(np.atleast_2d(points))
+
+
+def points_in_domain(landscape: Landscape, x: ArrayLike, outside: object) -> tuple[FloatArray, int]:
+    """Return points as `checked_points` does, and how many of them lie outside the domain.
+
+    Its faces belong to it.  Models have no domain, and points that are not finite no place.
+
+    Parameters
+    ----------
+    landscape : Landscape
+        The landscape.
+    x : array_like, shape (dim,) or (n, dim)
+        One point or many.
+    outside : {"raise", "keep"}
+        Whether points outside are an error.
+
+    Raises
+    ------
+    InvalidValueError
+        If they are, the points have another shape, or `outside` is something else.
+    """
+    points = checked_points(landscape, x)
+    if outside not in ("raise", "keep"):
+        raise InvalidValueError("outside", outside, '"raise" or "keep"')
+    if isinstance(landscape, Model):
+        return points, 0
+    domain = landscape.domain
+    slack = _ROUNDINGS * np.abs(np.where(np.isfinite(domain), domain, 0.0)).max(axis=1)
+    within = (points >= domain[:, 0] - slack) & (points <= domain[:, 1] + slack)
+    if within.all():
+        return points, 0
+    beyond = np.flatnonzero(~within.all(axis=1) & np.isfinite(points).all(axis=1))
+    if len(beyond) and outside == "raise":
+        row, column = int(beyond[0]), int(np.argmin(within[beyond[0]]))
+        low, high = domain[column]
+        raise InvalidValueError(
+            f"points of {landscape!r}: {len(beyond):,} of {len(points):,} lie outside its domain; "
+            f"x[{column}] of point {row}",
+            float(points[row, column]),
+            f"a number in [{low:g}, {high:g}]",
+            'outside="keep" computes such points, too, and counts them',
+        )
+    return points, len(beyond)
 
 
 def block_size(dim: int) -> int:

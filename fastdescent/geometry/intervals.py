@@ -157,8 +157,11 @@ class Interval:
         return Interval(least, self.magnitude)
 
     def __add__(self, other: Interval) -> Interval:
+        low, high = self.lower + other.lower, self.upper + other.upper
+        # A sum that is rounded to 0 is 0: no digit is lost so near to it.
         return Interval(
-            rounded_down(self.lower + other.lower), rounded_up(self.upper + other.upper)
+            np.where(low == 0.0, 0.0, rounded_down(low)),
+            np.where(high == 0.0, 0.0, rounded_up(high)),
         )
 
     def __sub__(self, other: Interval) -> Interval:
@@ -206,7 +209,9 @@ def _of_ends(a: Interval, b: Interval, operation: Callable[..., FloatArray]) -> 
     if lost.any():  # 0 * [-inf, inf] is 0
         zero = lost & ~(a.empty | b.empty)
         lower, upper = np.where(zero, 0.0, lower), np.where(zero, 0.0, upper)
-    return Interval(rounded_down(lower), rounded_up(upper))
+    lower = rounded_down(lower)
+    positive = (a.lower >= 0.0) & (b.lower >= 0.0)
+    return Interval(np.where(positive, np.maximum(lower, 0.0), lower), rounded_up(upper))
 
 
 def _increasing(x: Interval, function: Callable[[FloatArray], FloatArray]) -> Interval:
@@ -319,18 +324,20 @@ BOUNDS: dict[str, Callable[..., Interval]] = {
 }
 
 
-def _bend(operation: str, payload: Any, inside: Sequence[Interval]) -> BoolArray | None:
-    """Return where an operation may have a corner, a jump, a pole or an end of its domain."""
+def _bend(
+    operation: str, payload: Any, inside: Sequence[Interval], corners: bool
+) -> BoolArray | None:
+    """Return where an operation may have a jump, a pole, an end of its domain, or a corner."""
     last = inside[-1]
-    if operation in ("abs", "sign", "/"):
+    if operation in ("sign", "/") or (corners and operation == "abs"):
         return last.contains(0.0)
-    if operation in ("sqrt", "half_inverse", "log"):
+    if operation in ("half_inverse", "log"):
         return np.asarray(last.lower <= 0.0)
-    if operation == "**" and not payload.is_integer():
-        return np.asarray(last.lower <= 0.0)
+    if operation == "sqrt" or (operation == "**" and not payload.is_integer()):
+        return np.asarray(last.lower <= 0.0 if corners else last.lower < 0.0)
     if operation == "where":
         return np.asarray(inside[0].lower != inside[0].upper)
-    if operation in ("maximum", "minimum"):
+    if corners and operation in ("maximum", "minimum"):
         return np.asarray((inside[0].lower <= last.upper) & (last.lower <= inside[0].upper))
     return None
 
@@ -351,14 +358,14 @@ def _bending(item: Expression, bits: dict[int, int]) -> int:
 
 
 def _sharp(
-    item: Expression, inside: Sequence[Interval], known: list[BoolArray | None]
+    item: Expression, inside: Sequence[Interval], known: list[BoolArray | None], corners: bool
 ) -> BoolArray | None:
     """Return where a node may bend, or one that it is made of; None for nowhere."""
     if item.operation == "where":  # what is not chosen does not matter
         never = inside[0].upper == 0.0, inside[0].lower == 1.0
         branches = zip(known[1:], never, strict=True)
         known = [known[0], *(None if bend is None else bend & ~no for bend, no in branches)]
-    bends = _bend(item.operation, item.payload, inside), *known
+    bends = _bend(item.operation, item.payload, inside, corners), *known
     there = [bend for bend in bends if bend is not None]
     return functools.reduce(operator.or_, there) if there else None
 
@@ -509,6 +516,8 @@ class Enclosure:
         Bounds of the leaves that are neither coordinates nor numbers.
     columns : sequence of int, optional
         The coordinates that boxes are given in; all of them in order if left out.
+    corners : bool
+        Whether a corner counts as not smooth; if not, what is called smooth is continuous.
 
     Examples
     --------
@@ -524,8 +533,11 @@ class Enclosure:
         roots: Sequence[Expression],
         constants: dict[str, tuple[float, float]],
         columns: Sequence[int] | None = None,
+        *,
+        corners: bool = True,
     ) -> None:
         self._nodes = ordered(roots)
+        self._corners = corners
         self._roots = [root.serial for root in roots]
         self._constants = constants
         self._columns = None if columns is None else {i: k for k, i in enumerate(columns)}
@@ -575,7 +587,7 @@ class Enclosure:
                 values[item.serial] = self._leaf(item, low, high)
             else:
                 known = [sharp.get(argument.serial) for argument in item.arguments]
-                sharp[item.serial] = _sharp(item, inside, known)
+                sharp[item.serial] = _sharp(item, inside, known, self._corners)
                 bounds = BOUNDS.get(item.operation)
                 values[item.serial] = (
                     inside[0] ** item.payload

@@ -25,8 +25,9 @@ from fastdescent.geometry.flow import (
     length,
     nudged_saddles,
 )
+from fastdescent.geometry.scales import checked_landscape, checked_point
 from fastdescent.landscapes import Landscape
-from fastdescent.parts import FloatArray, IntArray, is_integer
+from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
 from fastdescent.streams import START, normals
 
 __all__ = ["minimum_energy_path"]
@@ -438,7 +439,7 @@ def _barriers(search: _Search, passes: Sequence[_Pass], nodes: IntArray) -> dict
 def _check(images: Any, tolerance: Any, iterations: Any) -> None:
     if not is_integer(images) or images < 3:
         raise InvalidValueError("images", images, "an integer >= 3", "both ends are images")
-    if not isinstance(tolerance, int | float) or not 1e-9 <= tolerance <= 1e-4:
+    if not is_number(tolerance) or not 1e-9 <= tolerance <= 1e-4:
         raise InvalidValueError("tolerance", tolerance, "a number in [1e-9, 1e-4]")
     if not is_integer(iterations) or iterations < 1:
         raise InvalidValueError("iterations", iterations, "an integer >= 1")
@@ -446,12 +447,8 @@ def _check(images: Any, tolerance: Any, iterations: Any) -> None:
 
 def _ends(landscape: Landscape, start: ArrayLike, end: ArrayLike) -> FloatArray:
     """Return both ends, polished to minima."""
-    given = {"start": np.asarray(start, dtype=float), "end": np.asarray(end, dtype=float)}
-    for name, point in given.items():
-        if point.shape != (landscape.dim,) or not np.isfinite(point).all():
-            raise InvalidValueError(
-                name, point.tolist(), f"one point: {landscape.dim} finite coordinates"
-            )
+    dim = checked_landscape(landscape).dim
+    given = {"start": checked_point("start", start, dim), "end": checked_point("end", end, dim)}
     points = np.array(list(given.values()))
     apart = float(length(points[1] - points[0]))
     way = "take two minima, such as those that find_critical_points returns"

@@ -8,13 +8,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from fastdescent import memory
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.hessians import checked_points, hessians
+from fastdescent.geometry._dataset import variable
+from fastdescent.geometry.hessians import has_hessian, hessians, points_in_domain
 from fastdescent.geometry.scales import Scales, checked_scale
 from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
-from fastdescent.starts import outside
 
 __all__ = ["KINDS", "classify_points"]
 
@@ -22,6 +23,8 @@ KINDS = ("minimum", "maximum", "saddle", "degenerate", "regular")
 
 # An eigenvalue that changes by more than this share within a Newton step does not decide.
 _STEADY = 0.1
+# Numbers in the Hessians of the points that are worked on at once.
+_NUMBERS = 2**20
 
 
 def classify_points(
@@ -31,6 +34,7 @@ def classify_points(
     gradient: float = 1e-6,
     curvature: float = 1e-12,
     scale: Scales | None = None,
+    outside: str = "raise",
 ) -> xr.Dataset:
     r"""Tell what kind of critical point each point is, if it is one.
 
@@ -42,10 +46,11 @@ def classify_points(
 
     .. math:: |\lambda_i| \le \tau_c \max(\max_j |\lambda_j|, F / l^2),
 
-    or if it changes by more than a tenth of itself within a Newton step
-    :math:`-H^{-1} g`: then the Hessian belongs to where the point is, not to the critical point
-    next to it.  Where what is left does not settle the kind the point is "degenerate", such as
-    the origin of x^3 - 3 x y^2 or of x^4 + y^4: curvature tells nothing there.
+    if it changes by more than a tenth of itself within a Newton step :math:`-H^{-1} g` (then the
+    Hessian belongs to where the point is, not to the critical point next to it), or if it is no
+    larger than the error of a Hessian that is made of differences.  Where what is left does not
+    settle the kind the point is "degenerate", such as the origin of x^3 - 3 x y^2 or of
+    x^4 + y^4: curvature tells nothing there.
 
     Parameters
     ----------
@@ -57,10 +62,13 @@ def classify_points(
         Threshold :math:`\tau_g`, > 0, dimensionless.  The default takes points that were printed
         with eight digits, and refuses where an optimizer that still moves happens to be.
     curvature : float
-        Threshold :math:`\tau_c`, > 0, dimensionless: well above the round-off of eigenvalues,
+        Threshold :math:`\tau_c` in (0, 1), dimensionless: well above the round-off of eigenvalues,
         1e-15, and below the ratio of the worst scaled problems, 1e-10.
     scale : Scales, optional
         The landscape's scales; those of its domain by default.
+    outside : {"raise", "keep"}
+        Whether points outside the landscape's domain, where those scales may mean little, are an
+        error or are classified, too.  Its faces belong to it; models have no domain.
 
     Returns
     -------
@@ -73,13 +81,16 @@ def classify_points(
         something lower is known: that minimum, or one of the points.  A maximum is "local" if one
         of the points is higher.  Everything else is "unknown"; the attribute ``scope_from`` says
         what was known.  ``margin``: by how many decades the nearest threshold could move before
-        the kind changes.  The attribute ``outside_domain`` counts points outside the landscape's
-        domain, which is a habit, not a fence.
+        the kind changes.  Points that are not finite are regular.  The attribute
+        ``outside_domain`` counts those outside the domain; ``hessian`` says where Hessians are
+        from, "analytic" or "differences".
 
     Raises
     ------
     InvalidValueError
-        If points or thresholds are not allowed.
+        If points or thresholds are not allowed, or points lie outside the domain.
+    MemoryLimitError
+        If the result, or a Hessian, would not fit into memory.
 
     References
     ----------
@@ -94,89 +105,107 @@ def classify_points(
     >>> classify_points(fd.landscapes.MonkeySaddle(), [0.0, 0.0]).kind.values.tolist()
     ['degenerate']
     """
-    points = checked_points(landscape, x)
-    for name, value in (("gradient", gradient), ("curvature", curvature)):
-        if not is_number(value) or not 0.0 < value < np.inf:
-            raise InvalidValueError(name, value, "a finite number > 0")
+    points, away = points_in_domain(landscape, x, outside)
+    if not is_number(gradient) or not 0.0 < gradient < np.inf:
+        raise InvalidValueError("gradient", gradient, "a finite number > 0")
+    if not is_number(curvature) or not 0.0 < curvature < 1.0:
+        raise InvalidValueError("curvature", curvature, "a number in (0, 1)")
     unit = checked_scale(landscape, scale)
+    dim = landscape.dim
+    size = max(1, _NUMBERS // dim**2)
+    # Beside what is returned: Hessians, eigenvectors and LAPACK's room.
+    needed = 8 * (len(points) * (3 * dim + 8) + 7 * min(size, len(points)) * dim**2)
+    memory.require(needed, f"the kinds of {len(points):,} points", "take fewer at a time")
+    blocks = [
+        _measured(landscape, points[at : at + size], unit, gradient, curvature)
+        for at in range(0, max(len(points), 1), size)
+    ]
+    found = _Measured(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
+    kind, index = _kinds(found)
+    scope, known = _scopes(landscape, kind, found.value, unit)
+    pairs = "point eigenvalue"
+    variables = {
+        "position": variable("point coordinate", points.copy(), "position"),
+        "value": variable("point", found.value, "loss"),
+        "gradient_norm": variable("point", found.norm, "Euclidean norm of the gradient"),
+        "eigenvalues": variable(pairs, found.eigenvalues, "Hessian's eigenvalues, ascending"),
+        "kind": variable("point", kind, "kind of critical point; regular where it is none"),
+        "index": variable("point", index, "number of negative eigenvalues that decide; -1 = none"),
+        "scope": variable("point", scope, "whether something lower (for maxima, higher) is known"),
+        "margin": variable("point", found.margin, "decades to the nearest threshold"),
+    }
+    about = {
+        "landscape": repr(landscape),
+        "hessian": "analytic" if has_hessian(landscape) else "differences",
+        "outside_domain": away,
+        "scope_from": known,
+        "gradient_threshold": gradient,
+        "curvature_threshold": curvature,
+        "length": unit.length,
+        "height": unit.loss,
+    }
+    return xr.Dataset(variables, attrs=about)
+
+
+class _Measured(NamedTuple):
+    """What decides about points: `decides` says which eigenvalues do."""
+
+    value: FloatArray
+    norm: FloatArray
+    eigenvalues: FloatArray
+    decides: NDArray[np.bool_]
+    critical: NDArray[np.bool_]
+    margin: FloatArray
+
+
+def _measured(
+    landscape: Landscape, points: FloatArray, unit: Scales, gradient: float, curvature: float
+) -> _Measured:
+    """Look at one block of points."""
     value, grad = landscape.value(points), landscape.gradient(points)
     with np.errstate(over="ignore"):
         norm = np.linalg.norm(grad, axis=1)
-    critical = (norm <= gradient * unit.gradient) & np.isfinite(value)
-    hess = hessians(landscape, points).matrices
-    spectrum = _Spectrum.of(landscape, points, grad, hess, critical)
-    size = np.maximum(np.abs(spectrum.eigenvalues).max(axis=1), unit.curvature)
-    share = np.abs(spectrum.eigenvalues) / np.where(size > 0.0, size, 1.0)[:, None]
-    decides = (share > curvature) & spectrum.steady
-    kind, index = _kinds(spectrum.eigenvalues, decides, critical)
-    scope, known = _scopes(landscape, kind, value, unit)
-    variables = {
-        "position": (("point", "coordinate"), points, "position"),
-        "value": ("point", value, "loss"),
-        "gradient_norm": ("point", norm, "Euclidean norm of the gradient"),
-        "eigenvalues": (("point", "eigenvalue"), spectrum.eigenvalues, "Hessian's eigenvalues"),
-        "kind": ("point", kind, "kind of critical point; regular where it is none"),
-        "index": ("point", index, "number of negative eigenvalues that decide; -1 = no matter"),
-        "scope": ("point", scope, "whether something lower (for maxima, higher) is known"),
-        "margin": (
-            "point",
-            _margins(norm, gradient * unit.gradient, share, curvature),
-            "decades by which a threshold could move before the kind changes",
-        ),
-    }
-    return xr.Dataset(
-        {name: (dims, data, {"long_name": said}) for name, (dims, data, said) in variables.items()},
-        attrs={
-            "landscape": repr(landscape),
-            "outside_domain": outside(points, landscape),
-            "scope_from": known,
-            "gradient_threshold": gradient,
-            "curvature_threshold": curvature,
-            "length": unit.length,
-            "height": unit.loss,
-        },
-    )
+    threshold = gradient * unit.gradient
+    critical = (norm <= threshold) & np.isfinite(value)
+    hess = hessians(landscape, points)
+    eigenvalues, vectors = symmetric_eigen(hess.matrices)
+    steady = np.ones(points.shape, dtype=bool)
+    at = np.flatnonzero(critical & np.isfinite(eigenvalues).all(axis=1))
+    if at.size:
+        steady[at] = _steady(
+            landscape, points[at], grad[at], hess.matrices[at], eigenvalues[at], vectors[at]
+        )
+    size = np.maximum(np.abs(eigenvalues).max(axis=1), unit.curvature)
+    share = np.abs(eigenvalues) / np.where(size > 0.0, size, 1.0)[:, None]
+    decides = (share > curvature) & steady & (np.abs(eigenvalues) > hess.error[:, None])
+    margin = _margins(norm, threshold, share, curvature)
+    return _Measured(value, norm, eigenvalues, decides, critical, margin)
 
 
-class _Spectrum(NamedTuple):
-    """Eigenvalues, ascending, and which of them stay what they are within a Newton step."""
-
-    eigenvalues: FloatArray
-    steady: NDArray[np.bool_]
-
-    @classmethod
-    def of(
-        cls,
-        landscape: Landscape,
-        points: FloatArray,
-        grad: FloatArray,
-        hess: FloatArray,
-        critical: NDArray[np.bool_],
-    ) -> _Spectrum:
-        """Decompose Hessians; steadiness is looked at where the points are critical."""
-        values, vectors = symmetric_eigen(hess)
-        steady = np.ones(points.shape, dtype=bool)
-        at = np.flatnonzero(critical & np.isfinite(values).all(axis=1))
-        if at.size:
-            lam, v = values[at], vectors[at]
-            along = np.einsum("nji,nj->ni", v, grad[at])
-            # A step along a direction without any curvature has no length of its own.
-            step = np.divide(along, lam, out=np.zeros_like(along), where=lam != 0.0)
-            there = hessians(landscape, points[at] - np.einsum("nij,nj->ni", v, step)).matrices
-            change = np.einsum("nji,njk,nki->ni", v, there - hess[at], v)
-            steady[at] = ~(np.abs(change) > _STEADY * np.abs(lam))
-        return cls(values, steady)
+def _steady(
+    landscape: Landscape,
+    points: FloatArray,
+    grad: FloatArray,
+    hess: FloatArray,
+    eigenvalues: FloatArray,
+    vectors: FloatArray,
+) -> NDArray[np.bool_]:
+    """Return which eigenvalues stay what they are within a Newton step."""
+    along = np.einsum("nji,nj->ni", vectors, grad)
+    # A step along a direction without any curvature has no length of its own.
+    step = np.divide(along, eigenvalues, out=np.zeros_like(along), where=eigenvalues != 0.0)
+    there = hessians(landscape, points - np.einsum("nij,nj->ni", vectors, step)).matrices
+    change = np.einsum("nji,njk,nki->ni", vectors, there - hess, vectors)
+    return np.asarray(~(np.abs(change) > _STEADY * np.abs(eigenvalues)))
 
 
-def _kinds(
-    eigenvalues: FloatArray, decides: NDArray[np.bool_], critical: NDArray[np.bool_]
-) -> tuple[NDArray[np.str_], IntArray]:
-    up, down = decides & (eigenvalues > 0.0), decides & (eigenvalues < 0.0)
-    kind = np.full(len(critical), "degenerate", dtype="<U10")
+def _kinds(found: _Measured) -> tuple[NDArray[np.str_], IntArray]:
+    up, down = found.decides & (found.eigenvalues > 0.0), found.decides & (found.eigenvalues < 0.0)
+    kind = np.full(len(found.critical), "degenerate", dtype="<U10")
     kind[up.all(axis=1)], kind[down.all(axis=1)] = "minimum", "maximum"
     kind[up.any(axis=1) & down.any(axis=1)] = "saddle"
-    kind[~critical] = "regular"
-    return kind, np.where(critical, down.sum(axis=1), -1)
+    kind[~found.critical] = "regular"
+    return kind, np.where(found.critical, down.sum(axis=1), -1)
 
 
 def _scopes(

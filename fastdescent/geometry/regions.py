@@ -10,13 +10,14 @@ import numpy as np
 import xarray as xr
 from numpy.typing import ArrayLike, NDArray
 
+from fastdescent import memory
 from fastdescent.errors import InvalidValueError
-from fastdescent.geometry.hessians import checked_points, hessians
+from fastdescent.geometry._dataset import checked_dataset, variable
+from fastdescent.geometry.hessians import has_hessian, hessians, points_in_domain
 from fastdescent.geometry.scales import Scales, checked_scale
 from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_number
-from fastdescent.starts import outside
 
 __all__ = ["REGIONS", "Thresholds", "classify_regions", "region_fractions"]
 
@@ -99,6 +100,7 @@ def classify_regions(
     thresholds: Thresholds | None = None,
     *,
     scale: Scales | None = None,
+    outside: str = "raise",
 ) -> xr.Dataset:
     r"""Tell which terrain each point lies in.
 
@@ -139,11 +141,15 @@ def classify_regions(
         Where regions end; the defaults are argued there.
     scale : Scales, optional
         The landscape's scales; those of its domain by default.
+    outside : {"raise", "keep"}
+        Whether points outside the landscape's domain, where those scales may mean little, are an
+        error or are classified, too.  Its faces belong to it; models have no domain.
 
     Returns
     -------
     xarray.Dataset
-        With dimension ``point`` (and ``coordinate``): ``position``, ``region``, ``margin``, and
+        With dimension ``point`` (and ``coordinate``): ``position``, ``value``, ``region``,
+        ``margin``, and
         what decided: ``flatness`` (change of the loss within the radius over F),
         ``lowest`` (:math:`\lambda_1/\rho`), ``highest`` (:math:`\lambda_d/\rho`),
         ``condition_number`` (:math:`\kappa`; nan where not convex) and ``turn``
@@ -152,12 +158,14 @@ def classify_regions(
         ``margin``: by how many decades the nearest threshold could move before the label
         changes; the radius, which counts with the change, stays.  Points at which loss or Hessian
         are not finite have the region "".  The attribute ``outside_domain`` counts points outside
-        the landscape's domain.
+        the domain.
 
     Raises
     ------
     InvalidValueError
-        If the points do not fit the landscape.
+        If the points do not fit the landscape, or lie outside its domain.
+    MemoryLimitError
+        If there are too many points or coordinates: third derivatives take dim^3 numbers.
 
     References
     ----------
@@ -173,33 +181,41 @@ def classify_regions(
     >>> classify_regions(fd.landscapes.Ravine(condition_number=15.0), [1.0, 0.0]).region.item()
     'ravine'
     """
-    points = checked_points(landscape, x)
+    points, away = points_in_domain(landscape, x, outside)
     limits = Thresholds() if thresholds is None else thresholds
     if not isinstance(limits, Thresholds):
         raise InvalidValueError(
             "thresholds", thresholds, "Thresholds, or None", "such as Thresholds(ravine=100.0)"
         )
     unit = checked_scale(landscape, scale)
-    size = max(1, _NUMBERS // landscape.dim**3)
+    dim = landscape.dim
+    size = max(1, _NUMBERS // dim**3)
+    # Beside what is returned: third derivatives before and after what decides is picked.
+    needed = 8 * (len(points) * (dim + 10) + 4 * min(size, len(points)) * dim**3)
+    memory.require(needed, f"the regions of {len(points):,} points", "take fewer coordinates")
     blocks = [
         _measured(landscape, points[at : at + size], limits, unit)
         for at in range(0, max(len(points), 1), size)
     ]
-    found = {name: np.concatenate([block[name] for block in blocks]) for name in _SAID}
+    found = {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
     region, margin = _labelled(found, limits)
     condition = _condition(found["lowest"], found["highest"], limits.negative)
-    said = "ratio of the extreme eigenvalues; nan where not convex"
     variables = {
-        "position": (("point", "coordinate"), points, {"long_name": "position"}),
-        "region": ("point", region, {"long_name": "terrain"}),
-        "margin": ("point", margin, {"long_name": "decades to the nearest threshold"}),
-        "condition_number": ("point", condition, {"long_name": said, "units": "1"}),
+        "position": variable("point coordinate", points.copy(), "position"),
+        "value": variable("point", found["value"], "loss"),
+        "region": variable("point", region, "terrain"),
+        "margin": variable("point", margin, "decades to the nearest threshold"),
+        "condition_number": variable(
+            "point", condition, "ratio of the extreme eigenvalues; nan where not convex"
+        ),
     }
     for name, said in _SAID.items():
-        variables[name] = ("point", found[name], {"long_name": said, "units": "1"})
+        units = {"units": "rad"} if name == "turn" else {}
+        variables[name] = variable("point", found[name], said, **units)
     about: dict[str, object] = {
         "landscape": repr(landscape),
-        "outside_domain": outside(points, landscape),
+        "hessian": "analytic" if has_hessian(landscape) else "differences",
+        "outside_domain": away,
         "length": unit.length,
         "height": unit.loss,
     }
@@ -211,7 +227,7 @@ _SAID = {
     "flatness": "change of the loss within the radius, over the landscape's height",
     "lowest": "smallest eigenvalue over the largest in size",
     "highest": "largest eigenvalue over the largest in size",
-    "turn": "angle by which the floor turns over its length, radians",
+    "turn": "angle by which the floor turns over its length; nan where not convex",
 }
 
 
@@ -222,8 +238,9 @@ def _measured(
     with np.errstate(over="ignore"):
         norm = np.linalg.norm(landscape.gradient(points), axis=1)
     hess = hessians(landscape, points).matrices
-    usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm + landscape.value(points))
-    found = {name: np.full(len(points), np.nan) for name in _SAID}
+    value = landscape.value(points)
+    usable = np.isfinite(hess).all(axis=(1, 2)) & np.isfinite(norm + value)
+    found = {name: np.full(len(points), np.nan) for name in _SAID} | {"value": value}
     values, vectors = symmetric_eigen(hess[usable])
     size = np.abs(values).max(axis=1)
     radius = limits.radius * unit.length
@@ -351,12 +368,14 @@ def region_fractions(ds: xr.Dataset, factor: float = 2.0) -> xr.Dataset:
     """
     if not is_number(factor) or not 1.0 < factor <= 4.0:
         raise InvalidValueError("factor", factor, "a number in (1, 4]")
-    if not ds.sizes.get("point") or "region" not in ds or "ravine" not in ds.attrs:
-        raise InvalidValueError("ds", dict(ds.sizes), "a result of classify_regions with points")
+    checked_dataset("ds", ds, ("region", *_SAID), "fastdescent.geometry.classify_regions")
+    if not ds.sizes.get("point") or "ravine" not in ds.attrs:
+        allowed = "a result of classify_regions with points, and with its attributes"
+        raise InvalidValueError("ds", dict(ds.sizes), allowed)
     limits = Thresholds(
         **{field.name: float(ds.attrs[field.name]) for field in dataclasses.fields(Thresholds)}
     )
-    found = {name: ds[name].to_numpy() for name in _SAID if name in ds}
+    found = {name: ds[name].to_numpy() for name in _SAID}
     fractions = [
         [float(np.mean(label == name)) for name in REGIONS]
         for label in (_labelled(found, moved)[0] for moved in [limits, *limits.moved(factor)])
@@ -367,7 +386,7 @@ def region_fractions(ds: xr.Dataset, factor: float = 2.0) -> xr.Dataset:
         "highest": (np.max(fractions, axis=0), "highest fraction over the moved thresholds"),
     }
     return xr.Dataset(
-        {name: ("region", data, {"long_name": about}) for name, (data, about) in said.items()},
+        {name: variable("region", data, about) for name, (data, about) in said.items()},
         coords={"region": list(REGIONS)},
         attrs={**ds.attrs, "factor": factor},
     )

@@ -10,10 +10,17 @@ from numpy.typing import ArrayLike
 from fastdescent.checking import check_before_use
 from fastdescent.errors import InvalidValueError
 from fastdescent.landscapes import Landscape
-from fastdescent.parts import FloatArray, is_integer
+from fastdescent.parts import FloatArray, is_integer, is_number
 from fastdescent.starts import Uniform
 
-__all__ = ["Scales", "checked_box", "checked_landscape", "checked_scale", "scales"]
+__all__ = [
+    "Scales",
+    "checked_box",
+    "checked_landscape",
+    "checked_point",
+    "checked_scale",
+    "scales",
+]
 
 
 @dataclass(frozen=True)
@@ -41,9 +48,9 @@ class Scales:
     loss: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.length) and self.length > 0.0):
+        if not is_number(self.length) or not 0.0 < self.length < np.inf:
             raise InvalidValueError("Scales.length", self.length, "a finite number > 0")
-        if not (np.isfinite(self.loss) and self.loss >= 0.0):
+        if not is_number(self.loss) or not 0.0 <= self.loss < np.inf:
             raise InvalidValueError("Scales.loss", self.loss, "a finite number >= 0")
 
     @property
@@ -98,7 +105,7 @@ def scales(
     """
     if not is_integer(count) or count < 2:
         raise InvalidValueError("count", count, "an integer >= 2")
-    bounds = checked_box(checked_landscape(landscape), box)
+    bounds = checked_box(landscape, box)
     lower, upper = bounds.T
     points = Uniform(tuple(lower.tolist()), tuple(upper.tolist()), count=count).points(
         landscape, seed
@@ -118,8 +125,17 @@ def scales(
 
 
 def checked_scale(landscape: Landscape, scale: object) -> Scales:
-    """Return the scales that were given, or the landscape's own."""
+    """Return the scales that were given, or the landscape's own.
+
+    Raises
+    ------
+    InvalidValueError
+        If they are something else, or the landscape's domain is not bounded.
+    """
     if scale is None:
+        if not np.isfinite(landscape.domain).all():
+            allowed = "Scales, for the domain is not bounded"
+            raise InvalidValueError("scale", None, allowed, "such as scales(landscape, box)")
         return scales(landscape)
     if not isinstance(scale, Scales):
         raise InvalidValueError(
@@ -153,8 +169,9 @@ def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     Raises
     ------
     InvalidValueError
-        If it is no finite box of the landscape's dimension.
+        If it is no finite box of the landscape's dimension, or that is no landscape.
     """
+    checked_landscape(landscape)
     shown = landscape.domain.tolist() if box is None else box
     allowed = f"one finite pair (lower, upper) with lower < upper, or {landscape.dim} of them"
     try:
@@ -165,3 +182,20 @@ def checked_box(landscape: Landscape, box: ArrayLike | None) -> FloatArray:
     if not right or not (bounds[..., 0] < bounds[..., 1]).all():
         raise InvalidValueError("box", shown, allowed)
     return np.array(np.broadcast_to(bounds, (landscape.dim, 2)))
+
+
+def checked_point(name: str, given: ArrayLike, dim: int) -> FloatArray:
+    """Return one point, (dim,).
+
+    Raises
+    ------
+    InvalidValueError
+        If it has another shape, or is not finite.
+    """
+    try:
+        point = np.asarray(given, dtype=float)
+    except (TypeError, ValueError):
+        point = np.empty(0)
+    if point.shape != (dim,) or not np.isfinite(point).all():
+        raise InvalidValueError(name, given, f"one point: {dim} finite coordinates")
+    return point

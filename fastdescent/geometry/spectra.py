@@ -33,14 +33,16 @@ from scipy.sparse.linalg import ArpackNoConvergence, LinearOperator, eigsh
 
 from fastdescent import memory
 from fastdescent.errors import FastdescentError, InvalidValueError
-from fastdescent.geometry._dataset import variable
+from fastdescent.geometry._dataset import recorded_path, variable
 from fastdescent.geometry.hessians import (
     block_hessians,
     block_size,
     checked_points,
     hessian_product,
     over_blocks,
+    points_in_domain,
 )
+from fastdescent.geometry.scales import checked_landscape
 from fastdescent.landscapes import Landscape
 from fastdescent.optimizers import GradientDescent, Momentum, Nesterov, Optimizer
 from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
@@ -64,6 +66,7 @@ def spectrum(
     vectors: bool = False,
     count: tuple[int, int] | None = None,
     threads: int | None = None,
+    outside: str = "raise",
 ) -> xr.Dataset:
     r"""Return the Hessian's eigenvalues at each point, and what they say about it.
 
@@ -84,6 +87,9 @@ def spectrum(
         500 coordinates, 3 and 3 beyond.
     threads : int, optional
         Number of threads; all cores by default.  It changes no bit of the result.
+    outside : {"raise", "keep"}
+        Whether points outside the landscape's domain are an error or are computed, too.  Its
+        faces belong to it; models have no domain.
 
     Returns
     -------
@@ -101,13 +107,14 @@ def spectrum(
         - ``hessian_error`` where the Hessian is made of differences: an estimated bound on the
           error of each eigenvalue; ``residual`` |H v - lambda v| where Lanczos' method is used.
 
-        Where a point or its Hessian is not finite, all these are nan, and ``index`` is -1.
+        Where a point or its Hessian is not finite, all these are nan, and ``index`` is -1.  The
+        attribute ``outside_domain`` counts points outside the domain.
 
     Raises
     ------
     InvalidValueError
-        If the points have another shape, `count` is not allowed, or a parameter of the landscape
-        is a sequence.
+        If the points have another shape or lie outside the domain, `count` is not allowed, or a
+        parameter of the landscape is a sequence.
     MemoryLimitError
         If the result, or a Hessian, would not fit into memory.
     FastdescentError
@@ -128,7 +135,7 @@ def spectrum(
     >>> print(f"{float(ds.condition_number[0]):.4f}", ds.index.values)
     2508.0096 [0 1]
     """
-    points = checked_points(landscape, x)
+    points, away = points_in_domain(landscape, x, outside)
     solver = _Solver(landscape, points, count, slice(None) if vectors else slice(0))
     value, norm = np.empty(len(points)), np.empty(len(points))
 
@@ -148,7 +155,8 @@ def spectrum(
     if vectors:
         text = "unit eigenvectors of the Hessian"
         variables["eigenvectors"] = variable("point coordinate eigenvalue", solver.vectors, text)
-    return xr.Dataset(variables, {"eigenvalue": solver.ranks}, solver.attributes())
+    about = solver.attributes() | {"outside_domain": away}
+    return xr.Dataset(variables, {"eigenvalue": solver.ranks}, about)
 
 
 def spectrum_along(
@@ -220,7 +228,7 @@ def spectrum_along(
     >>> print(f"{first:.2f}, then {last:.2f}; limit {float(along.stability_limit):.2f}")
     14.85, then 4.49; limit 10.00
     """
-    path = _path_of(ds)
+    path = recorded_path(ds, checked_landscape(landscape))
     dims = tuple(str(name) for name in path.dims[:-1])
     shape = path.shape[:-1]
     points = checked_points(landscape, path.to_numpy().reshape(-1, path.shape[-1]))
@@ -380,8 +388,10 @@ class _Solver:
         self.dense = dim <= _MOST_DENSE or 8 * len(self.ranks) > dim
         self.kept = kept
         columns = len(range(len(self.ranks))[kept])
-        numbers = len(self.ranks) + dim * (columns + 2) + 8
-        memory.require(8 * n * numbers, f"the spectra of {n:,} points", "take fewer at a time")
+        numbers = n * (len(self.ranks) + dim * (columns + 2) + 8)
+        # A Hessian, LAPACK's copy and its own room.
+        numbers += 6 * dim**2 if self.dense else 0
+        memory.require(8 * numbers, f"the spectra of {n:,} points", "take fewer at a time")
         self.values = np.empty((n, len(self.ranks)))
         self.vectors = np.empty((n, dim, columns))
         self.index = np.empty(n, dtype=np.int64)
@@ -511,17 +521,6 @@ def _lanczos(operator: LinearOperator, start: FloatArray, number: int, end: str)
         f"{number} {'lowest' if end == 'SA' else 'highest'} eigenvalues of a Hessian of dim {dim} "
         "did not converge: they are too close to each other; ask for none at that end"
     )
-
-
-def _path_of(ds: xr.Dataset) -> xr.DataArray:
-    if not isinstance(ds, xr.Dataset) or "path" not in ds or "record" not in ds["path"].dims:
-        raise InvalidValueError(
-            "ds",
-            sorted(map(str, ds)) if isinstance(ds, xr.Dataset) else ds,
-            "a result of simulate with recorded paths",
-            "pass record=fd.record.log_spaced(200) to simulate",
-        )
-    return ds["path"].transpose(..., "record", "coordinate")
 
 
 def _rotation(top: FloatArray) -> FloatArray:

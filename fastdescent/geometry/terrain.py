@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,13 +11,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastdescent.engine.result import STATUS
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry._dataset import recorded_path, variable
 from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
-from fastdescent.geometry.scales import Scales, checked_landscape, checked_scale
+from fastdescent.geometry.scales import Scales, checked_landscape, checked_point, checked_scale
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
-from fastdescent.statistics import mean_share_interval
+from fastdescent.statistics import mean_share_interval, wilson_interval
 
-__all__ = ["escape_time", "terrain_time"]
+__all__ = ["escape_summary", "escape_time", "terrain_time"]
 
 _CODE = {name: code for code, name in enumerate(REGIONS)}
 
@@ -32,7 +34,9 @@ def terrain_time(
     """Return how an ensemble's trajectories divide their life among the regions.
 
     A recorded place stands for the steps up to the next one that is recorded, and none after
-    the trajectory's end.  Places without a region, where the loss is not finite, are left out.
+    the trajectory's end; steps before the first recorded one are not looked at.  Places without
+    a region, where loss or Hessian are not finite, are left out, and so are trajectories that
+    have no others.
 
     Parameters
     ----------
@@ -52,11 +56,16 @@ def terrain_time(
 
         ``fraction``, ``fraction_lower``, ``fraction_upper``: mean over the trajectories of the
         fraction of steps spent in a region, with an interval for other starts (or seeds, where
-        there is one start; see `mean_share_interval`).
+        there is one start; see `mean_share_interval`); nan if no trajectory was in any region.
 
         ``transitions``: probability that the next recorded place lies in ``next_region``, from
         all pairs of successive places; nan for regions never visited.  ``visits``: number of stays.
-        ``dwell``: mean number of steps of a stay that ended before its trajectory did.
+        A stay is cut off if its trajectory ends, or leaves all regions, before it leaves the
+        region; ``unfinished`` is the number of those.  ``dwell``: mean number of steps of the
+        others.  It is too short where many are cut off, for those are the long ones;
+        ``dwell_censored``, the steps of all stays over the number of those that ended, takes them
+        into account: it is the maximum-likelihood estimate of the mean if a trajectory is as
+        likely to leave at any step as at any other.
         ``stalled``: fraction of trajectories whose steps ran out with their end in the region.
 
     Raises
@@ -82,7 +91,9 @@ def terrain_time(
     lives = _Lives.of(ds, checked_landscape(landscape))
     unit = checked_scale(landscape, scale)
     points = lives.path.reshape(-1, landscape.dim)
-    region = classify_regions(landscape, points, thresholds, scale=unit).region.to_numpy()
+    # Trajectories may leave the domain; what they cross there counts, too.
+    found = classify_regions(landscape, points, thresholds, scale=unit, outside="keep")
+    region = found.region.to_numpy()
     codes = _codes(region).reshape(lives.weight.shape)
     cells = [_cell(codes[i], lives, i, confidence) for i in np.ndindex(lives.swept)]
     dims = lives.dims
@@ -90,7 +101,7 @@ def terrain_time(
     for name, (extra, said) in _SAID.items():
         data = np.array([cell[name] for cell in cells])
         shape = (*lives.swept, *data.shape[1:])
-        variables[name] = ((*dims, *extra), data.reshape(shape), {"long_name": said})
+        variables[name] = variable((*dims, *extra), data.reshape(shape), said)
     coords = {name: ds[name] for name in dims}
     about = {
         "landscape": repr(landscape),
@@ -115,7 +126,9 @@ _SAID: dict[str, tuple[tuple[str, ...], str]] = {
     "fraction_upper": (("region",), "upper end of its interval"),
     "transitions": (("region", "next_region"), "probability of the next recorded place"),
     "visits": (("region",), "number of stays"),
+    "unfinished": (("region",), "number of stays that were cut off"),
     "dwell": (("region",), "mean steps of a stay that ended"),
+    "dwell_censored": (("region",), "steps of all stays over the number of those that ended"),
     "stalled": (("region",), "fraction of trajectories whose steps ran out there"),
 }
 
@@ -135,19 +148,14 @@ class _Lives(NamedTuple):
     @classmethod
     def of(cls, ds: xr.Dataset, landscape: Landscape) -> _Lives:
         """Read a result."""
-        if "path" not in ds:
-            raise _no_path(ds)
-        if ds.sizes["coordinate"] != landscape.dim:
-            raise InvalidValueError(
-                "landscape", landscape, f"one of dimension {ds.sizes['coordinate']}, as the result"
-            )
+        recorded = recorded_path(ds, landscape)
         several = [name for name in ("start", "seed") if name in ds.steps.dims]
         dims = tuple(str(name) for name in ds.steps.dims if name not in several)
         # Seeds of one start are not independent of each other where there are several starts.
         if ds.sizes["start"] == 1 and "seed" in several:
             several.reverse()
         order = (*dims, *several)
-        path = ds["path"].transpose(*order, "record", "coordinate").to_numpy()
+        path = recorded.transpose(*order, "record", "coordinate").to_numpy()
         steps = ds["steps"].transpose(*order).to_numpy()
         at = ds["step"].to_numpy()
         after = np.append(at[1:], np.iinfo(np.int64).max)
@@ -161,15 +169,6 @@ class _Lives(NamedTuple):
             dims,
             several[0],
         )
-
-
-def _no_path(ds: xr.Dataset) -> InvalidValueError:
-    return InvalidValueError(
-        "ds",
-        sorted(map(str, ds.data_vars)),
-        "a result with recorded positions",
-        "simulate with record=fd.record.every(10), say",
-    )
 
 
 def _codes(region: NDArray[np.str_]) -> NDArray[np.int8]:
@@ -190,19 +189,22 @@ def _cell(
     )
     life = spent.sum(axis=-1, keepdims=True)
     share = np.divide(spent, life, out=np.zeros(spent.shape), where=life > 0)
-    by_unit = share.reshape(units, -1, len(_CODE)).mean(axis=1)
-    lower, upper = mean_share_interval(by_unit, confidence)
+    lived = (life > 0).reshape(units, -1).sum(axis=1)
+    by_unit = share.reshape(units, -1, len(_CODE)).sum(axis=1)[lived > 0]
+    by_unit /= lived[lived > 0][:, None]
+    fraction = lower = upper = np.full(len(_CODE), np.nan)
+    if len(by_unit):
+        fraction, (lower, upper) = by_unit.mean(axis=0), mean_share_interval(by_unit, confidence)
     rows, stands = codes.reshape(-1, codes.shape[-1]), weight.reshape(-1, codes.shape[-1])
-    moves, visits, dwell = _stays(rows, stands)
+    moves, stays = _stays(rows, stands)
     total = moves.sum(axis=1, keepdims=True)
     ends = _ends(rows, stands)[lives.stalled[at].ravel()]
     return {
-        "fraction": by_unit.mean(axis=0),
+        "fraction": fraction,
         "fraction_lower": lower,
         "fraction_upper": upper,
         "transitions": np.divide(moves, total, out=np.full(moves.shape, np.nan), where=total > 0),
-        "visits": visits,
-        "dwell": dwell,
+        **stays,
         "stalled": _counted(ends) / len(rows),
     }
 
@@ -221,8 +223,8 @@ def _ends(rows: NDArray[np.int8], stands: IntArray) -> NDArray[np.int8]:
     return codes
 
 
-def _stays(rows: NDArray[np.int8], stands: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return moves from region to region, numbers of stays, and the mean of those that ended."""
+def _stays(rows: NDArray[np.int8], stands: IntArray) -> tuple[FloatArray, dict[str, FloatArray]]:
+    """Return moves from region to region, and numbers and mean lengths of stays."""
     alive = stands > 0
     both, same = alive[:, :-1] & alive[:, 1:], rows[:, :-1] == rows[:, 1:]
     count = len(_CODE)
@@ -238,10 +240,16 @@ def _stays(rows: NDArray[np.int8], stands: IntArray) -> tuple[FloatArray, FloatA
     goes_on = np.zeros(alive.shape, dtype=bool)
     goes_on[:, :-1] = both
     ended = goes_on[last]
-    done = np.bincount(codes[ended], minlength=count)
+    visits, done = (np.bincount(at, minlength=count) for at in (codes, codes[ended]))
     spent = np.bincount(codes[ended], weights=steps[ended], minlength=count)
-    dwell = np.divide(spent, done, out=np.full(count, np.nan), where=done > 0)
-    return moves, np.bincount(codes, minlength=count).astype(float), dwell
+    every = np.bincount(codes, weights=steps, minlength=count)
+    none = np.full(count, np.nan)
+    return moves, {
+        "visits": visits.astype(float),
+        "unfinished": (visits - done).astype(float),
+        "dwell": np.divide(spent, done, out=none.copy(), where=done > 0),
+        "dwell_censored": np.divide(every, done, out=none, where=done > 0),
+    }
 
 
 def escape_time(ds: xr.Dataset, point: ArrayLike, radius: float) -> xr.DataArray:
@@ -281,24 +289,138 @@ def escape_time(ds: xr.Dataset, point: ArrayLike, radius: float) -> xr.DataArray
     >>> escape_time(ds, [0.0, 0.0], radius=1.0).values.tolist()
     [695]
     """
-    if "path" not in ds:
-        raise _no_path(ds)
-    try:
-        centre = np.asarray(point, dtype=float)
-    except (TypeError, ValueError):
-        centre = np.empty(0)
-    if centre.shape != (ds.sizes["coordinate"],) or not np.isfinite(centre).all():
-        raise InvalidValueError("point", point, f"{ds.sizes['coordinate']} finite numbers")
-    if not is_number(radius) or not 0.0 < radius < np.inf:
-        raise InvalidValueError("radius", radius, "a finite number > 0")
-    path = ds["path"].transpose(*ds["steps"].dims, "record", "coordinate").to_numpy()
-    with np.errstate(over="ignore"):
-        inside = np.linalg.norm(path - centre, axis=-1) < radius
-    left = np.logical_or.accumulate(inside, axis=-1) & ~inside
-    at = np.where(left.any(axis=-1), ds["step"].to_numpy()[np.argmax(left, axis=-1)], -1)
+    left, _ = _escapes(ds, point, radius)
     return xr.DataArray(
-        at,
+        left,
         coords={name: ds[name] for name in ds["steps"].dims},
         dims=ds["steps"].dims,
         attrs={"long_name": "first recorded step outside; -1 = never", "radius": radius},
     )
+
+
+def _escapes(ds: xr.Dataset, point: ArrayLike, radius: float) -> tuple[IntArray, NDArray[np.bool_]]:
+    """Return when trajectories are first outside again, -1 for never, and which were inside."""
+    recorded = recorded_path(ds)
+    centre = checked_point("point", point, recorded.sizes["coordinate"])
+    if not is_number(radius) or not 0.0 < radius < np.inf:
+        raise InvalidValueError("radius", radius, "a finite number > 0")
+    path = recorded.transpose(*ds["steps"].dims, "record", "coordinate").to_numpy()
+    with np.errstate(over="ignore"):
+        inside = np.linalg.norm(path - centre, axis=-1) < radius
+    left = np.logical_or.accumulate(inside, axis=-1) & ~inside
+    at = np.where(left.any(axis=-1), ds["step"].to_numpy()[np.argmax(left, axis=-1)], -1)
+    return at, np.asarray(inside.any(axis=-1))
+
+
+def escape_summary(
+    ds: xr.Dataset,
+    point: ArrayLike,
+    radius: float,
+    *,
+    quantiles: Sequence[float] = (0.1, 0.5, 0.9),
+    confidence: float = 0.95,
+) -> xr.Dataset:
+    r"""Return how long trajectories take to leave the neighbourhood of a point, with intervals.
+
+    With the times in order, :math:`t_{(1)} \le \ldots \le t_{(n)}`, of the trajectories that
+    have been inside, infinite for those that stay, the q-quantile is :math:`t_{(k)}` with
+    :math:`k = \lceil q n \rceil`, and its interval holds whatever their distribution is:
+
+    .. math:: [t_{(l)}, t_{(u)}], \qquad P(B < l) < \alpha / 2, \quad P(B < u) \ge 1 - \alpha / 2,
+              \qquad B \sim \mathrm{Binomial}(n, q)
+
+    Parameters
+    ----------
+    ds, point, radius
+        As in `escape_time`.
+    quantiles : sequence of float
+        Which quantiles of the times, in (0, 1).
+    confidence : float
+        Coverage :math:`1 - \alpha` of all intervals, in (0, 1).
+
+    Returns
+    -------
+    xarray.Dataset
+        For each value of the swept parameters: ``trials``, the trajectories (starts and seeds)
+        that have been inside; ``escaped``, the fraction of them that left, with Wilson's
+        interval ``escaped_lower`` and ``escaped_upper``; and along ``quantile``
+        ``escape_time``, ``escape_time_lower`` and ``escape_time_upper``, in steps: 0 and inf
+        where there are too few trajectories for an end, nan where there is none at all.  Seeds
+        of one start do not draw new starts, so the intervals are about these starts then.
+
+    Raises
+    ------
+    InvalidValueError
+        If the result has no recorded positions, or a value is not allowed.
+
+    References
+    ----------
+    David and Nagaraja (2003), Order Statistics, 3rd edition, section 7.1.
+
+    Examples
+    --------
+    >>> import fastdescent as fd
+    >>> ds = fd.simulate(
+    ...     fd.landscapes.Saddle(),
+    ...     fd.optimizers.GradientDescent(learning_rate=0.1),
+    ...     starts=[[0.0, 10.0**-k] for k in range(1, 10)],
+    ...     steps=300,
+    ...     record=fd.record.every(1),
+    ... )
+    >>> found = escape_summary(ds, [0.0, 0.0], radius=1.0, quantiles=[0.5])
+    >>> [found[f"escape_time{end}"].item() for end in ("_lower", "", "_upper")]
+    [49.0, 121.0, 194.0]
+    """
+    wanted = _checked_quantiles(quantiles)
+    given = _escapes(ds, point, radius)
+    dims = tuple(str(name) for name in ds["steps"].dims if name not in ("start", "seed"))
+    order = [ds["steps"].dims.index(name) for name in dims]
+    shape = tuple(ds.sizes[name] for name in dims)
+    front = range(len(order))
+    left, been = (np.moveaxis(array, order, front).reshape(*shape, -1) for array in given)
+    trials, escaped = been.sum(axis=-1), (left >= 0).sum(axis=-1)
+    lower, upper = wilson_interval(escaped, np.maximum(trials, 1), confidence)
+    found = np.full((3, *shape, len(wanted)), np.nan)
+    for at in np.ndindex(shape):
+        times = np.sort(np.where(left[at] >= 0, left[at], np.inf)[been[at]])
+        if len(times):
+            found[(slice(None), *at)] = quantile_intervals(times, wanted, confidence)
+    share = np.divide(escaped, trials, out=np.full(shape, np.nan), where=trials > 0)
+    along = (*dims, "quantile")
+    variables = {
+        "trials": variable(dims, trials, "trajectories that have been inside"),
+        "escaped": variable(dims, share, "fraction of them that left"),
+        "escaped_lower": variable(dims, lower, "lower end of its interval"),
+        "escaped_upper": variable(dims, upper, "upper end of its interval"),
+        "escape_time": variable(along, found[0], "steps until they left; inf = they stay"),
+        "escape_time_lower": variable(along, found[1], "lower end of its interval"),
+        "escape_time_upper": variable(along, found[2], "upper end of its interval"),
+    }
+    coords = {name: ds[name] for name in dims} | {"quantile": wanted}
+    return xr.Dataset(variables, coords, {"radius": radius, "confidence": confidence})
+
+
+def _checked_quantiles(quantiles: Any) -> FloatArray:
+    try:
+        wanted = np.atleast_1d(np.asarray(quantiles, dtype=float))
+    except (TypeError, ValueError):
+        wanted = np.empty(0)
+    if wanted.ndim != 1 or not len(wanted) or not ((wanted > 0.0) & (wanted < 1.0)).all():
+        raise InvalidValueError("quantiles", quantiles, "at least one number in (0, 1)")
+    return wanted
+
+
+def quantile_intervals(
+    times: FloatArray, quantiles: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return quantiles of sorted times, and the lower and upper ends of their intervals."""
+    from scipy.stats import binom  # noqa: PLC0415 - slow to import
+
+    n = len(times)
+    half = 0.5 * (1.0 - confidence)
+    # By rank from 1; nothing is known below the first and above the last.
+    padded = np.concatenate([[0.0], times, [np.inf]])
+    middle = np.clip(np.ceil(quantiles * n), 1, n).astype(int)
+    low = np.asarray(binom.ppf(half, n, quantiles), dtype=int)
+    high = np.minimum(np.asarray(binom.ppf(1.0 - half, n, quantiles), dtype=int) + 1, n + 1)
+    return padded[middle], padded[low], padded[high]

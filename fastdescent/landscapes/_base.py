@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastdescent import memory
 from fastdescent.contracts import Kernel
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, Part
@@ -15,6 +16,8 @@ __all__ = ["CriticalPoint", "Landscape"]
 
 # Points per kernel call from Python: enough to hide the call, few enough for the cache.
 _BLOCK = 4096
+# Bytes from which on one asks whether there are as many; to ask takes longer than small Hessians.
+_LARGE = 2**26
 
 
 class CriticalPoint(NamedTuple):
@@ -58,6 +61,12 @@ class Landscape(Part):
         # A field where the dimension can be chosen, a class attribute where it cannot.
         @property
         def dim(self) -> int: ...
+
+    @property
+    def built_in(self) -> bool:
+        """Whether the class is of the package's catalogue or models, which its tests check."""
+        own = ("fastdescent.landscapes", "fastdescent.models")
+        return type(self).__module__.startswith(own)
 
     @classmethod
     def _lacking(cls) -> tuple[str, str] | None:
@@ -133,8 +142,19 @@ class Landscape(Part):
         return grad if np.ndim(x) == 2 else grad[0]
 
     def hessian(self, x: ArrayLike) -> FloatArray:
-        """Return the Hessian at `x`, shape (dim, dim) or (n, dim, dim); see `value`."""
+        """Return the Hessian at `x`, shape (dim, dim) or (n, dim, dim); see `value`.
+
+        Raises
+        ------
+        InvalidValueError
+            As `value`, or if the landscape has no Hessian.
+        MemoryLimitError
+            If the matrices would not fit into memory.
+        """
         points = self._points(x)
+        needed = 16 * len(points) * self.dim**2  # the matrices, and the blocks that they are of
+        if needed > _LARGE:
+            memory.require(needed, f"{len(points):,} Hessians of dim {self.dim}", "take fewer")
         hess = np.concatenate([self._evaluate_hessian(block) for block in _blocks(points)])
         return hess if np.ndim(x) == 2 else hess[0]
 
@@ -149,7 +169,10 @@ class Landscape(Part):
     def _evaluate_hessian(self, points: FloatArray) -> FloatArray:
         if self.hessian_kernel is None:
             raise InvalidValueError(
-                f"{type(self).__name__}.hessian", None, "a landscape with a hessian_kernel"
+                f"{type(self).__name__}.hessian",
+                None,
+                "a landscape with a hessian_kernel",
+                "fd.landscape('x**2 + 15*y**2') derives it from a formula",
             )
         theta = np.ascontiguousarray(points.T)
         hess = np.empty((self.dim, self.dim, len(points)))

@@ -27,6 +27,7 @@ Examples
 from fastdescent.plot._basins import basin_times, basins
 from fastdescent.plot._contours import contours
 from fastdescent.plot._disconnectivity import disconnectivity
+from fastdescent.plot._fidelity import fidelity, fidelity_overview
 from fastdescent.plot._geometry import critical_points, critical_points_surface
 from fastdescent.plot._heatmap import heatmap
 from fastdescent.plot._hitting_times import hitting_times
@@ -43,6 +44,8 @@ __all__ = [
     "critical_points",
     "critical_points_surface",
     "disconnectivity",
+    "fidelity",
+    "fidelity_overview",
     "heatmap",
     "hitting_times",
     "losses",

@@ -12,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry.attractors import REST_POINT
 from fastdescent.geometry.basins import OUTCOME, grid_shape
-from fastdescent.parts import FloatArray
+from fastdescent.parts import FloatArray, IntArray
 from fastdescent.plot._contours import MARKS
 from fastdescent.plot._curves import evenly, landscape_and_rule, numbers, words
 from fastdescent.plot._style import (
@@ -30,29 +31,62 @@ from fastdescent.plot._style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["basin_times", "basins"]
+__all__ = [
+    "OTHERS",
+    "Plane",
+    "attractor_colours",
+    "attractor_name",
+    "basin_times",
+    "basins",
+    "draw_marks",
+    "map_axes",
+    "outcome_name",
+    "plane_of",
+    "run_title",
+    "show",
+]
 
 # Okabe and Ito (2008) without black and grey, the strongest contrasts first.
 _COLOURS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#F0E442")
 # A little white, so that marks and boundaries stand out.
 _WHITE = 0.2
 # What has no attractor: dark where it is lost, light where it is not finished.
-_OTHERS = {"diverged": "0.15", "cycling": "0.45", "moving": GREY, "converged": "1.0"}
+OTHERS = {
+    "diverged": "0.15",
+    "cycling": "0.45",
+    "moving": GREY,
+    "resting": "0.9",
+    "converged": "1.0",
+}
 # More attractors than this are dots: their marks would hide the map.
 _MOST_MARKS = 30
-_WORDS = {"converged": "converged elsewhere", "moving": "still moving"}
+_WORDS = {
+    "converged": "converged elsewhere",
+    "moving": "still moving",
+    "resting": "at rest elsewhere",
+}
+_UNTIMED = "at rest, time not known"
+_REST_MARK = ("s", "#F0E442", "rest point of the rule")
 
 
-class _Plane(NamedTuple):
-    """A map's two axes, and its variables arranged as (y, x)."""
+class Plane(NamedTuple):
+    """A map's two axes; arranges its variables as (y, x)."""
 
-    attractor: Any
-    outcome: Any
-    steps: Any
+    ds: xr.Dataset
+    shape: tuple[int, ...]
     x: FloatArray
     y: FloatArray
     labels: tuple[str, str]
-    dim: int
+    swept: str = ""
+
+    def cells(self, name: str) -> Any:
+        """Return a variable along ``start``, and along the swept parameter that is an axis."""
+        array = self.ds[name]
+        if not self.swept:
+            return array.to_numpy().reshape(self.shape).T
+        if self.swept not in array.dims:
+            return np.broadcast_to(array.to_numpy(), (len(self.y), len(self.x)))
+        return array.transpose(self.swept, "start").to_numpy()
 
 
 @styled
@@ -60,8 +94,9 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
     """Draw which attractor each start of a grid reaches.
 
     Up to seven attractors have a colour each, with their share of the starts in the legend;
-    more of them are coloured by their loss.  Starts that reach none are grey: nearly black
-    where they diverge.  On a grid of one dimension the swept parameter is the second axis.
+    if more of them are reached, they are coloured by loss.  Starts that reach none are grey:
+    nearly black where they diverge.  On a grid of one dimension the swept parameter is the
+    second axis.
 
     Parameters
     ----------
@@ -91,26 +126,21 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
     >>> basins(ds).get_title()
     'GradientDescent on Himmelblau: basins of attraction'
     """
-    plane = _plane(ds)
-    own, ax = ax is None, _axes() if ax is None else ax
-    many = ds.sizes["basin"] > len(_COLOURS)
-    image = np.ones((*plane.attractor.shape, 3))
-    if many:
-        values = ds["attractor_value"].to_numpy()
-        norm = Normalize(values.min(), max(values.max(), np.nextafter(values.min(), np.inf)))
-        colours = mpl.colormaps["viridis"](norm(values))[:, :3]
-        scale = mpl.cm.ScalarMappable(norm, "viridis")
+    plane = plane_of(ds)
+    own, ax = ax is None, map_axes() if ax is None else ax
+    attractor = plane.cells("attractor")
+    image = np.ones((*attractor.shape, 3))
+    rows, colours = attractor_colours(ds, _WHITE)
+    if not rows.size:
+        scale = mpl.cm.ScalarMappable(_loss_norm(ds), "viridis")
         ax.figure.colorbar(scale, ax=ax, pad=0.02, aspect=28).set_label("loss at the attractor")
-    else:
-        solid = [to_rgb(colour) for colour in _COLOURS[: ds.sizes["basin"]]]
-        colours = (1.0 - _WHITE) * np.array(solid).reshape(-1, 3) + _WHITE
-    reached = plane.attractor >= 0
-    image[reached] = colours[plane.attractor[reached]]
-    handles = [] if many else _entries(ds, plane, colours)
-    handles += _paint_others(image, plane)
-    _show(ax, image, plane)
-    handles += _marks(ax, ds, plane)
-    title = f"{_run(ds)}: basins of attraction"
+    reached = attractor >= 0
+    image[reached] = colours[attractor[reached]]
+    handles = _entries(ds, attractor, rows, colours)
+    handles += _paint_others(image, plane, ~reached)
+    show(ax, image, plane)
+    handles += draw_marks(ax, ds, plane)
+    title = f"{run_title(ds)}: basins of attraction"
     annotate(ax, title, own=own, x=plane.labels[0], y=plane.labels[1])
     if legend:
         legend_below(ax, handles, grow=own)
@@ -121,7 +151,8 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
 def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Axes:
     """Draw how many updates each start of a grid needs to reach its attractor.
 
-    The colours are logarithmic.  Starts that reach no attractor are grey as in `basins`.
+    The colours are logarithmic.  Starts that reach no attractor are grey as in `basins`, and so
+    are those that come to rest without passing the stopping test: nobody saw when.
 
     Parameters
     ----------
@@ -150,13 +181,15 @@ def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) 
     >>> basin_times(ds).get_title()
     'GradientDescent on Himmelblau: updates until an attractor is reached'
     """
-    plane = _plane(ds)
-    own, ax = ax is None, _axes() if ax is None else ax
-    image = np.ones((*plane.attractor.shape, 3))
-    reached = plane.attractor >= 0
-    handles = _paint_others(image, plane)
+    plane = plane_of(ds)
+    own, ax = ax is None, map_axes() if ax is None else ax
+    attractor, outcome = plane.cells("attractor"), plane.cells("outcome")
+    image = np.ones((*attractor.shape, 3))
+    # A resting trajectory has used its budget; when it came to rest is not known.
+    reached = (attractor >= 0) & (outcome != OUTCOME["resting"])
+    handles = _paint_others(image, plane, ~reached)
     if reached.any():
-        times = np.maximum(plane.steps[reached], 1)  # a start at rest there has no logarithm
+        times = np.maximum(plane.cells("steps")[reached], 1)  # a start at rest has no logarithm
         low, high = float(times.min()), float(max(times.max(), times.min() + 1))
         norm = LogNorm(low, high)
         image[reached] = mpl.colormaps["viridis"](norm(times))[:, :3]
@@ -164,20 +197,46 @@ def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) 
         bar = ax.figure.colorbar(scale, ax=ax, pad=0.02, aspect=28)
         bar.set_label("updates")
         log_ticks(bar.ax.yaxis, low, high)
-    _show(ax, image, plane)
-    handles += _marks(ax, ds, plane)
-    title = f"{_run(ds)}: updates until an attractor is reached"
+    show(ax, image, plane)
+    handles += draw_marks(ax, ds, plane)
+    title = f"{run_title(ds)}: updates until an attractor is reached"
     annotate(ax, title, own=own, x=plane.labels[0], y=plane.labels[1])
     if legend:
         legend_below(ax, handles, grow=own)
     return ax
 
 
-def _axes() -> Any:
+def map_axes() -> Any:
+    """Return axes of a new figure for a map."""
     return new_axes(4.6, layout="compressed")
 
 
-def _run(ds: xr.Dataset) -> str:
+def attractor_colours(ds: xr.Dataset, white: float) -> tuple[IntArray, FloatArray]:
+    """Return which attractors have a colour of their own, and the colour (basin, 3) of each.
+
+    It is mixed with a share of white.  Where there are many attractors, those that are reached
+    have colours if they are few; else none has, and all are coloured by loss.
+    """
+    rows = np.arange(ds.sizes["basin"])
+    if len(rows) > len(_COLOURS):
+        labels = [ds[name].to_numpy() for name in ("attractor", "flow_attractor") if name in ds]
+        rows = np.unique(np.concatenate([array.ravel() for array in labels]))
+        rows = rows[rows >= 0]
+    if len(rows) > len(_COLOURS):
+        shades = np.asarray(mpl.colormaps["viridis"](_loss_norm(ds)(ds["attractor_value"])))
+        return rows[:0], shades[:, :3]
+    colours = np.ones((ds.sizes["basin"], 3))
+    solid = np.array([to_rgb(colour) for colour in _COLOURS[: len(rows)]]).reshape(-1, 3)
+    colours[rows] = (1.0 - white) * solid + white
+    return rows, colours
+
+
+def _loss_norm(ds: xr.Dataset) -> Normalize:
+    values = ds["attractor_value"].to_numpy()
+    return Normalize(values.min(), max(values.max(), np.nextafter(values.min(), np.inf)))
+
+
+def run_title(ds: xr.Dataset) -> str:
     """Return rule, landscape and the value of each swept parameter that has one only."""
     values = {
         words(str(name)): number(value.item())
@@ -187,10 +246,15 @@ def _run(ds: xr.Dataset) -> str:
     return ", ".join([landscape_and_rule(ds), *(f"{name} = {x}" for name, x in values.items())])
 
 
-def _plane(ds: xr.Dataset) -> _Plane:
+def plane_of(ds: xr.Dataset) -> Plane:
+    """Return the axes of a map, if the dataset is one."""
     shape = grid_shape(ds)
-    ds = ds.squeeze([name for name in ds["attractor"].dims if ds.sizes[name] == 1 != name])
     swept = [str(name) for name in ds["attractor"].dims if name != "start"]
+    single = [name for name in swept if ds.sizes[name] == 1]
+    # A map of one dimension needs an axis more, be it of one value.
+    kept = swept[-1:] if len(shape) == 1 and single == swept else []
+    ds = ds.squeeze([name for name in single if name not in kept])
+    swept = [name for name in swept if name in ds["attractor"].dims]
     if (len(shape), len(swept)) not in ((2, 0), (1, 1)):
         raise InvalidValueError(
             "ds",
@@ -198,51 +262,58 @@ def _plane(ds: xr.Dataset) -> _Plane:
             "a grid of two dimensions, or of one dimension with one swept parameter",
             f"select one value, such as ds.isel({swept[0]}=0)" if swept else "",
         )
-    initial, names = ds["initial"].to_numpy(), ("attractor", "outcome", "steps")
+    initial = ds["initial"].to_numpy()
     if len(shape) == 2:
         x, y = initial[:: shape[1], 0], initial[: shape[1], 1]
-        labels = (r"$\theta_1$", r"$\theta_2$")
-        arrays = {name: ds[name].to_numpy().reshape(shape).T for name in names}
-    else:
-        x, y = initial[:, 0], ds[swept[0]].to_numpy()
-        labels = (r"$\theta$", words(swept[0]))
-        order = (swept[0], "start")
-        arrays = {name: ds[name].transpose(*order).to_numpy() for name in names}
-    return _Plane(**arrays, x=x, y=y, labels=labels, dim=len(shape))
+        return Plane(ds, shape, x, y, (r"$\theta_1$", r"$\theta_2$"))
+    x, y = initial[:, 0], ds[swept[0]].to_numpy()
+    return Plane(ds, shape, x, y, (r"$\theta$", words(swept[0])), swept[0])
 
 
-def _entries(ds: xr.Dataset, plane: _Plane, colours: FloatArray) -> list[Any]:
-    """Return a legend entry for each attractor that is reached: its place and its share."""
+def outcome_name(outcome: str) -> str:
+    """Return what legends call an outcome without attractor."""
+    return _WORDS.get(outcome, outcome)
+
+
+def attractor_name(position: FloatArray) -> str:
+    """Return the place of an attractor as text."""
+    place = (number(x, 3).replace("-", "\N{MINUS SIGN}") for x in position + 0.0)
+    return f"({', '.join(place)})"
+
+
+def _entries(ds: xr.Dataset, attractor: IntArray, rows: IntArray, colours: FloatArray) -> list[Any]:
+    """Return a legend entry for each attractor with a colour: its place and its share."""
     entries = []
-    for k, position in enumerate(ds["attractor_position"].to_numpy()):
-        count = int(np.count_nonzero(plane.attractor == k))
-        place = ", ".join(number(x, 3).replace("-", "\N{MINUS SIGN}") for x in position + 0.0)
-        label = f"({place})  {percent(count, plane.attractor.size)}"
+    for k in rows.tolist():
+        place = attractor_name(ds["attractor_position"].to_numpy()[k])
+        label = f"{place}  {percent(int(np.count_nonzero(attractor == k)), attractor.size)}"
         entries.append(Patch(facecolor=tuple(colours[k]), label=label))
     return entries
 
 
-def _paint_others(image: Any, plane: _Plane) -> list[Any]:
-    """Paint the starts that reach no attractor; return their legend entries."""
+def _paint_others(image: Any, plane: Plane, left: Any) -> list[Any]:
+    """Paint the starts that are left by their outcomes; return their legend entries."""
     entries = []
-    for name, colour in _OTHERS.items():
-        cells = (plane.attractor < 0) & (plane.outcome == OUTCOME[name])
+    attractor, outcome = plane.cells("attractor"), plane.cells("outcome")
+    for name, colour in OTHERS.items():
+        cells = left & (outcome == OUTCOME[name])
         if cells.any():
             image[cells] = to_rgb(colour)
             share = percent(int(np.count_nonzero(cells)), cells.size)
-            label = f"{_WORDS.get(name, name)}  {share}"
+            named = (attractor[cells] >= 0).all()
+            label = f"{_UNTIMED if named else outcome_name(name)}  {share}"
             entries.append(Patch(facecolor=colour, edgecolor="0.6", label=label))
     return entries
 
 
-def _show(ax: Axes, image: Any, plane: _Plane) -> None:
+def show(ax: Axes, image: Any, plane: Plane) -> None:
     """Draw the cells around the starts, without borders; uneven swept values have equal rows."""
     y = plane.y
-    even = plane.dim == 2 or np.allclose(np.diff(y), (y[-1] - y[0]) / max(len(y) - 1, 1))
+    even = not plane.swept or np.allclose(np.diff(y), (y[-1] - y[0]) / max(len(y) - 1, 1))
     y = y if even else np.arange(len(y), dtype=float)
     (left, right), (bottom, top) = _ends(plane.x), _ends(y)
     ax.imshow(image, origin="lower", extent=(left, right, bottom, top), aspect="auto")
-    if plane.dim == 2 and 0.4 <= (right - left) / (top - bottom) <= 2.5:
+    if not plane.swept and 0.4 <= (right - left) / (top - bottom) <= 2.5:
         ax.set_aspect("equal")
     if not even:
         shown = evenly(len(y), 12)
@@ -255,20 +326,28 @@ def _ends(nodes: FloatArray) -> tuple[float, float]:
     return float(nodes[0] - half), float(nodes[-1] + half)
 
 
-def _marks(ax: Axes, ds: xr.Dataset, plane: _Plane) -> list[Any]:
+def draw_marks(ax: Axes, ds: xr.Dataset, plane: Plane) -> list[Any]:
     """Mark the attractors in view; return a legend entry for each kind."""
-    if plane.dim == 1:
+    if plane.swept:
         return []
     handles = []
     positions, kinds = ds["attractor_position"].to_numpy(), ds["attractor_kind"].to_numpy()
     view = ax.axis()
     for kind in dict.fromkeys(kinds.tolist()):
-        marker, face, _ = MARKS.get(kind, ("P", "white", ""))
+        marker, face, name = _mark(kind)
         look: dict[str, Any] = {"marker": marker, "mfc": face, "mec": "black", "ls": ""}
         look |= {"ms": 11 if marker == "*" else 6, "mew": 0.8}
         if len(kinds) > _MOST_MARKS:
             look |= {"marker": "o", "ms": 2.5, "mew": 0.4}
         ax.plot(*positions[kinds == kind].T, zorder=4, **look)
-        handles.append(Line2D([], [], label=kind, **look))
+        handles.append(Line2D([], [], label=name, **look))
     ax.axis(view)
     return handles
+
+
+def _mark(kind: str) -> tuple[str, str, str]:
+    """Return marker, colour and name of a kind of attractor."""
+    if kind == REST_POINT:
+        return _REST_MARK
+    marker, face, _ = MARKS.get(kind, ("P", "white", ""))
+    return marker, face, kind

@@ -26,6 +26,7 @@ from fastdescent.plot._curves import (
 )
 from fastdescent.plot._paths import Path, field_of, inside, paths_of, view_of
 from fastdescent.plot._style import (
+    MARKS,
     annotate,
     field_colours,
     legend_below,
@@ -41,14 +42,6 @@ __all__ = ["MARKS", "contours", "draw_curve", "draw_field", "end_entries"]
 
 _NODES = 301
 _ONE_DIMENSION = {"x": r"$\theta$", "y": "loss"}
-#: Kind of critical point: marker, colour, what the legend calls it.
-MARKS = {
-    "global": ("*", "#F0E442", "global minimum"),
-    "minimum": ("*", "white", "local minimum"),
-    "saddle": ("X", "white", "saddle"),
-    "maximum": ("^", "white", "maximum"),
-    "degenerate": ("D", "white", "degenerate critical point"),
-}
 
 
 @styled
@@ -168,7 +161,8 @@ def draw_field(
     if logarithmic:
         log_ticks(bar.ax.yaxis, lines[0], lines[-1])
     else:
-        bar.set_ticks(MaxNLocator(6).tick_values(lines[0], lines[-1]))
+        ticks = MaxNLocator(6).tick_values(lines[0], lines[-1])
+        bar.set_ticks(ticks[(ticks >= lines[0]) & (ticks <= lines[-1])])
     ax.set(xlim=view[0], ylim=view[1])
     # Equal units make gradients cross contours at right angles; not where it makes a slit.
     width, height = np.ptp(view, axis=1)
@@ -230,7 +224,8 @@ def _marks(ax: Axes, landscape: Landscape, view: FloatArray, every_kind: bool) -
     for point in landscape.critical_points() if every_kind else []:
         near = np.abs(minima - point.position).max(axis=1, initial=0.0)
         if not (near <= 1e-9 * np.ptp(view)).any():
-            found.setdefault(point.kind, []).append(point.position)
+            kind = "unknown maximum" if point.kind == "maximum" else point.kind
+            found.setdefault(kind, []).append(point.position)
     handles = []
     for kind, positions in found.items():
         places = np.array(positions).reshape(-1, landscape.dim)
@@ -238,7 +233,7 @@ def _marks(ax: Axes, landscape: Landscape, view: FloatArray, every_kind: bool) -
         if not len(places):
             continue
         marker, face, name = MARKS[kind]
-        size = 11 if marker == "*" else 6
+        size = 11 if marker == "*" else 7
         y = places[:, 1] if landscape.dim == 2 else landscape.value(places)
         (mark,) = ax.plot(
             places[:, 0], y, marker, ms=size, mfc=face, mec="black", mew=0.8, zorder=4, label=name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import tomllib
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ __all__ = [
     "Curve",
     "Results",
     "budget",
+    "called",
     "common_landscape",
     "count",
     "curves_of",
@@ -50,6 +52,9 @@ Results: TypeAlias = xr.Dataset | Mapping[str, xr.Dataset]
 
 #: More lines than this are a smear, and slow.
 MOST_TRAJECTORIES = 200
+
+# Of a formula in a title; the beginning of a longer one tells which it is.
+_LONGEST = 40
 
 
 @dataclass(frozen=True)
@@ -297,9 +302,36 @@ def landscape_and_rule(*results: xr.Dataset) -> str:
 
 
 def landscape_name(ds: xr.Dataset) -> str:
-    """Return the landscape as it was called, if that is short."""
-    call = str(ds.attrs.get("landscape", "unknown")).removesuffix("()")
-    return call if len(call) <= 24 and "[" not in call else _name(ds, "landscape")
+    """Return what figures call the landscape of a result; see `called`."""
+    return called(str(ds.attrs.get("landscape", "unknown")))
+
+
+def called(landscape: str) -> str:
+    """Return what figures call a landscape: as it was made, if that is short, or its name.
+
+    A formula is called by its title, or the beginning of its text.
+
+    Parameters
+    ----------
+    landscape : str
+        Its ``repr``.
+
+    Examples
+    --------
+    >>> called("Bowl()"), called("Rosenbrock(dim=20)"), called("Formula(expression='x**2', dim=1)")
+    ('Bowl', 'Rosenbrock(dim=20)', 'x**2')
+    """
+    name = landscape.partition("(")[0]
+    if name == "Formula":
+        fields = getattr(ast.parse(landscape, mode="eval").body, "keywords", ())
+        given = {field.arg: getattr(field.value, "value", "") for field in fields}
+        text = str(given.get("title") or given.get("expression") or name)
+        if len(text) <= _LONGEST:
+            return text
+        begun = text[: _LONGEST - 2]
+        return f"{begun.rpartition(' ')[0] or begun} …"
+    made = landscape.removesuffix("()")
+    return made if len(made) <= 24 and "[" not in made else name
 
 
 def words(name: str) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 import xarray as xr
 from matplotlib.lines import Line2D
 
-from fastdescent.errors import InvalidValueError
+from fastdescent.geometry._dataset import checked_dataset
 from fastdescent.parts import FloatArray, IntArray
 from fastdescent.plot._curves import landscape_name
-from fastdescent.plot._geometry import HALO, MARKS, written
-from fastdescent.plot._style import annotate, legend_below, new_axes, styled
+from fastdescent.plot._geometry import HALO, written
+from fastdescent.plot._style import MARKS, annotate, legend_below, new_axes, styled
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -120,13 +120,8 @@ class _Tree(NamedTuple):
 
     @classmethod
     def of(cls, ds: Any) -> _Tree:
-        if not isinstance(ds, xr.Dataset) or not {"value", "parent", "point"} <= set(ds):
-            raise InvalidValueError(
-                "results",
-                sorted(map(str, ds)) if isinstance(ds, xr.Dataset) else ds,
-                "a disconnectivity graph",
-                "fastdescent.geometry.disconnectivity returns one",
-            )
+        source = "fastdescent.geometry.disconnectivity"
+        checked_dataset("results", ds, ("value", "parent", "point"), source)
         parent = ds["parent"].to_numpy()
         # A forest of binary merges: each takes two nodes and gives one.
         merges = len(np.unique(parent[parent >= 0]))

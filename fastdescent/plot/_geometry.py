@@ -39,6 +39,7 @@ MARKS = {
     "maximum": ("^", "#D55E00", "local maximum"),
     "unknown maximum": ("^", "white", "maximum"),
     "degenerate": ("D", "#CC79A7", "degenerate critical point"),
+    "corner": ("d", "#F0E442", "corner without gradient"),
 }
 
 #: White around a text, so that it can be read on lines.
@@ -218,6 +219,10 @@ class _Points(NamedTuple):
             raise InvalidValueError(
                 "results: position", position.shape, f"shape (n, {landscape.dim})"
             )
+        if {"corner", "extremum"} <= set(ds):
+            kind = np.where(ds["corner"], "corner", kind)
+            # The lowest point gets its star where curvature tells nothing, too.
+            kind = np.where((scope == "global") & (ds["extremum"] == "minimum"), "minimum", kind)
         drawn = np.flatnonzero(kind != "regular")
         marks = [_mark(str(kind[k]), str(scope[k])) for k in drawn]
         return cls(position[drawn], value[drawn], marks)
@@ -240,6 +245,7 @@ class _Points(NamedTuple):
             "saddle": ("saddle", "saddles"),
             "maximum": ("maximum", "maxima"),
             "degenerate": ("degenerate point", "degenerate points"),
+            "corner": ("corner", "corners"),
         }
         counts = {kind: kinds.count(kind) for kind in names}
         texts = [f"{count} {names[kind][count > 1]}" for kind, count in counts.items() if count]

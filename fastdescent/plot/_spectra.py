@@ -11,6 +11,7 @@ from matplotlib.patches import Patch
 from matplotlib.ticker import SymmetricalLogLocator
 
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry._dataset import checked_dataset
 from fastdescent.parts import FloatArray, IntArray
 from fastdescent.plot._curves import evenly, landscape_and_rule, numbers, words
 from fastdescent.plot._losses import step_axis
@@ -124,15 +125,8 @@ def spectra(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> A
 
 def _cells(ds: xr.Dataset) -> list[_Cell]:
     """Return what is drawn, one cell for each value of the swept parameters."""
-    if not isinstance(ds, xr.Dataset) or not {"eigenvalues", "sharpness", "step"} <= {
-        *ds,
-        *ds.coords,
-    }:
-        raise InvalidValueError(
-            "ds",
-            sorted(map(str, ds)) if isinstance(ds, xr.Dataset) else ds,
-            "a result of fastdescent.geometry.spectrum_along with the largest eigenvalue",
-        )
+    source = "fastdescent.geometry.spectrum_along"
+    checked_dataset("ds", ds, ("eigenvalues", "sharpness", "step", "steps"), source)
     over = [str(name) for name in ds["sharpness"].dims]
     names = [name for name in over if name not in ("start", "seed", "record")]
     number_of_cells = int(np.prod([ds.sizes[name] for name in names], dtype=np.int64))

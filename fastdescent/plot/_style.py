@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "GREY",
+    "MARKS",
     "MOST_BANDS",
     "MOST_CURVES",
     "annotate",
@@ -45,6 +46,19 @@ WIDTH = 6.4
 
 #: Cells and marks without data.
 GREY = "0.75"
+
+#: Kind of critical point: marker, colour, what the legend calls it; each has its own shape.
+MARKS = {
+    "global": ("*", "#F0E442", "global minimum"),
+    "minimum": ("v", "#56B4E9", "local minimum"),
+    "unknown minimum": ("v", "white", "minimum"),
+    "saddle": ("X", "white", "saddle"),
+    "global maximum": ("P", "#D55E00", "global maximum"),
+    "maximum": ("^", "#D55E00", "local maximum"),
+    "unknown maximum": ("^", "white", "maximum"),
+    "degenerate": ("D", "#CC79A7", "degenerate critical point"),
+    "corner": ("d", "#F0E442", "corner without gradient"),
+}
 
 # Okabe and Ito (2008) without yellow, which is too pale on white.
 _COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray
-from fastdescent.plot._contours import MARKS, end_entries
+from fastdescent.plot._contours import end_entries
 from fastdescent.plot._curves import (
     Curve,
     Results,
@@ -21,7 +21,7 @@ from fastdescent.plot._curves import (
     title,
 )
 from fastdescent.plot._paths import Field, Path, field_of, inside, paths_of, view_of
-from fastdescent.plot._style import annotate, field_colours, legend_below, new_axes, styled
+from fastdescent.plot._style import MARKS, annotate, field_colours, legend_below, new_axes, styled
 
 if TYPE_CHECKING:
     from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]

@@ -16,7 +16,7 @@ from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
 from fastdescent.geometry.scales import checked_box, scales
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, is_integer
-from fastdescent.plot._curves import words
+from fastdescent.plot._curves import called, landscape_name, words
 from fastdescent.plot._style import (
     annotate,
     legend_below,
@@ -102,7 +102,8 @@ def regions(
     # The middles of the cells.
     x, y = (low + (high - low) * (np.arange(cells) + 0.5) / cells for low, high in bounds)
     points = np.stack([axis.ravel() for axis in np.meshgrid(x, y)], axis=1)
-    found = classify_regions(landscape, points, thresholds, scale=scales(landscape, bounds))
+    scale = scales(landscape, bounds)
+    found = classify_regions(landscape, points, thresholds, scale=scale, outside="keep")
     label = found["region"].to_numpy()
     code = np.full(label.shape, np.nan)
     for k, name in enumerate(REGIONS):
@@ -119,8 +120,8 @@ def regions(
         interpolation="nearest",
         aspect="auto" if _is_long(bounds) else "equal",
     )
-    _contours(ax, landscape, x, y)
-    annotate(ax, f"Regions of {landscape.name}", own=own, x=r"$\theta_1$", y=r"$\theta_2$")
+    _contours(ax, x, y, found["value"].to_numpy().reshape(cells, cells))
+    annotate(ax, f"Regions of {called(repr(landscape))}", own=own, x=r"$\theta_1$", y=r"$\theta_2$")
     if legend:
         handles = [
             Patch(
@@ -142,11 +143,10 @@ def _is_long(bounds: FloatArray) -> bool:
     return bool(max(wide) > 3.0 * min(wide))
 
 
-def _contours(ax: Axes, landscape: Landscape, x: FloatArray, y: FloatArray) -> None:
-    """Draw thin contours, on fewer nodes than there may be cells."""
-    x, y = x[:: max(1, len(x) // 200)], y[:: max(1, len(y) // 200)]
-    points = np.stack([axis.ravel() for axis in np.meshgrid(x, y)], axis=1)
-    values = landscape.value(points).reshape(len(y), len(x))
+def _contours(ax: Axes, x: FloatArray, y: FloatArray, values: FloatArray) -> None:
+    """Draw thin contours of a loss, values[y, x], on fewer nodes than there may be cells."""
+    some = slice(None, None, max(1, len(x) // 200))
+    x, y, values = x[some], y[some], values[some, some]
     above = values[np.isfinite(values)]
     if not above.size or above.min() == above.max():
         return
@@ -223,7 +223,7 @@ def terrain_time(
     ax.invert_yaxis()
     ax.set_xlim(0.0, 1.0)
     ax.spines[["top", "right"]].set_visible(False)
-    where = {str(ds.attrs.get("landscape", "")).removesuffix("()") for ds in labelled.values()}
+    where = {landscape_name(ds) for ds in labelled.values()}
     title = f"Terrain on {where.pop()}" if len(where) == 1 else "Terrain"
     annotate(ax, title, own=own, x="mean fraction of steps", y="")
     if legend:

@@ -12,6 +12,11 @@ from fastdescent.parts import FloatArray, is_number
 
 __all__ = ["mean_share_interval", "wilson_interval"]
 
+#: Smallest parameter of a beta distribution: 0 has no quantiles.
+_LEAST = 1e-300
+#: Shares that differ by less are equal.
+_ROUNDING = 1e-15
+
 
 def wilson_interval(
     successes: ArrayLike, trials: ArrayLike, confidence: float = 0.95
@@ -71,10 +76,18 @@ def mean_share_interval(
 ) -> tuple[FloatArray, FloatArray]:
     r"""Return an interval for the mean of shares, such as fractions of a trajectory's life.
 
-    Wilson's interval with the effective number of trials
-    :math:`n_e = n \, \bar p (1 - \bar p) / s^2`, where s^2 is the variance of the shares: numbers
-    that are always 0 or 1 have n_e near n, shares that differ less count for more.  With s = 0
-    it is n, so that shares that were 0 throughout do not make the interval empty.
+    Korn and Graubard's: that of Clopper and Pearson for :math:`n_e \bar p` successes in
+
+    .. math:: n_e = \frac{n \, \bar p (1 - \bar p)}{s^2} \left(\frac{z}{t_{n-1}}\right)^2
+
+    effective trials, where s^2 is the variance of the shares, and z and t are quantiles of the
+    normal and of Student's distribution.  Numbers that are always 0 or 1 have n_e near n, shares
+    that differ less count for more.  With s = 0, n_e is n: shares that were 0 throughout do not
+    make the interval empty.  A single share says nothing of the others: the interval is [0, 1].
+
+    The coverage is the nominal one or more, except in small samples of a rare event: of shares
+    that are almost always near 0 and else near 1, twenty may hold none of the latter; 95 %
+    intervals of such cover in 87 % of all cases, of fifty in 94 % (`scripts/terrain.py`).
 
     Parameters
     ----------
@@ -94,32 +107,44 @@ def mean_share_interval(
 
     References
     ----------
-    Korn and Graubard (1998), Survey Methodology 24, 193-201, on effective sample sizes.
+    Korn and Graubard (1998), Survey Methodology 24, 193-201; Clopper and Pearson (1934),
+    Biometrika 26, 404-413.
 
     Examples
     --------
     >>> lower, upper = mean_share_interval([0.2, 0.3, 0.25, 0.25])
     >>> print(f"{lower:.3f} {upper:.3f}")
-    0.212 0.292
+    0.187 0.322
     """
+    from scipy.special import betaincinv, ndtri, stdtrit  # noqa: PLC0415 - slow to import
+
     values = np.asarray(shares, dtype=float)
     if values.ndim == 0 or len(values) == 0 or not ((values >= 0.0) & (values <= 1.0)).all():
         raise InvalidValueError("shares", shares, "an array of numbers in [0, 1], at least one")
+    tail = 0.5 - 0.5 * _checked(confidence)
     n, mean = len(values), values.mean(axis=0)
-    spread = values.var(axis=0, ddof=1) if n > 1 else np.zeros(values.shape[1:])
-    effective = np.divide(
-        n * mean * (1.0 - mean), spread, out=np.full(np.shape(mean), float(n)), where=spread > 0.0
-    )
-    effective = np.maximum(effective, 1.0)
-    return _wilson(mean * effective, effective, confidence)
+    if n == 1:
+        return np.zeros(np.shape(mean)), np.ones(np.shape(mean))
+    spread = values.var(axis=0, ddof=1)
+    trials = n * (ndtri(tail) / stdtrit(n - 1, tail)) ** 2 * mean * (1.0 - mean)
+    differ = spread > _ROUNDING**2  # equal shares may differ from their mean by rounding
+    trials = np.divide(trials, spread, out=np.full(np.shape(mean), float(n)), where=differ)
+    k, rest = trials * mean, trials * (1.0 - mean)
+    lower = np.where(k > 0.0, betaincinv(np.maximum(k, _LEAST), rest + 1.0, tail), 0.0)
+    upper = np.where(rest > 0.0, betaincinv(k + 1.0, np.maximum(rest, _LEAST), 1.0 - tail), 1.0)
+    return lower, upper
+
+
+def _checked(confidence: Any) -> float:
+    if not is_number(confidence) or not 0.0 < confidence < 1.0:
+        raise InvalidValueError("confidence", confidence, "a number in (0, 1)")
+    return float(confidence)
 
 
 def _wilson(k: FloatArray, n: FloatArray, confidence: float) -> tuple[FloatArray, FloatArray]:
-    if not is_number(confidence) or not 0.0 < confidence < 1.0:
-        raise InvalidValueError("confidence", confidence, "a number in (0, 1)")
     from scipy.special import ndtri  # noqa: PLC0415 - slow to import
 
-    z2 = float(ndtri(0.5 + 0.5 * confidence)) ** 2
+    z2 = float(ndtri(0.5 + 0.5 * _checked(confidence))) ** 2
     middle = k + 0.5 * z2
     half = np.sqrt(z2) * np.sqrt(k * (n - k) / np.maximum(n, 1.0) + 0.25 * z2)
     # The ends that are 0 and 1 in exact arithmetic are set, not left to rounding.
