@@ -40,7 +40,7 @@ from fastdescent.plot import _basins as figures
 MODULE = importlib.import_module("fastdescent.geometry.basins")
 WELL = fd.landscapes.SymmetricDoubleWell()
 HIMMELBLAU = fd.landscapes.Himmelblau()
-MOVING, CONVERGED, DIVERGED, CYCLING, RESTING = OUTCOME.values()
+MOVING, CONVERGED, DIVERGED, CYCLING, RESTING, HOVERING = OUTCOME.values()
 
 
 @pytest.fixture(autouse=True)
@@ -572,6 +572,54 @@ def test_weight_decay_rests_where_it_balances_the_gradient():
         assert ds.attractor_kind.values.tolist() == ["rest point"] * len(lam)
 
 
+def test_a_cycle_within_the_radius_of_a_minimum_belongs_to_it():
+    """Sign descent on x^2 ends in a 2-cycle r, r - eta, where r is its start modulo eta."""
+    eta, radius = 0.01, 0.008
+    rule = fd.optimizers.RMSProp(eta, rho=0.0, epsilon=1e-300)
+    starts = np.linspace(0.2003, 0.2098, 20)[:, np.newaxis]
+    ds = basins(fd.landscape("x**2", domain=(-1.0, 1.0)), rule, starts, steps=400, radius=radius)
+    assert (ds.outcome.values == CYCLING).all()
+    assert (ds.period.values == 2).all()
+    r = starts[:, 0] % eta
+    assert (ds.attractor.values == np.where(np.maximum(r, eta - r) <= radius, 0, -1)).all()
+    assert set(ds.attractor.values.tolist()) == {0, -1}
+    np.testing.assert_allclose(ds.attractor_position, [[0.0]], atol=1e-15)
+
+
+def test_rules_that_hover_belong_to_the_minimum():
+    """AdamW neither rests nor repeats; a twin looks at its last 192 positions."""
+    rule = fd.optimizers.AdamW(size(0.01, 0.02))
+    grid = {"starts": fd.starts.Grid(counts=size(12, 3)), "steps": size(5000, 700)}
+    ds = basins(HIMMELBLAU, rule, **grid)
+    assert np.isin(ds.outcome.values, (MOVING, HOVERING, RESTING)).all()
+    rests, hovers = ds.outcome.values == RESTING, ds.outcome.values == HOVERING
+    assert hovers.mean() > (0.9 if JIT else 0.1)
+    last = range(grid["steps"] - 192, grid["steps"] + 1)
+    path = fd.simulate(HIMMELBLAU, rule, record=fd.record.steps(list(last)), **grid).path.values
+    middle = path.mean(axis=1)
+    spread = np.linalg.norm(path - middle[:, np.newaxis], axis=-1).max(axis=1)
+    gaps = np.linalg.norm(middle[:, np.newaxis] - ds.attractor_position.values, axis=-1)
+    within = gaps.min(axis=1) + spread <= ds.attrs["radius"]
+    assert ((hovers | rests) == within).all()
+    assert (ds.attractor.values == np.where(within, gaps.argmin(axis=1), -1)).all()
+    # The map tells them apart from those that have arrived at a time that is known.
+    texts = [text.get_text() for text in figures.basin_times(ds).get_legend().get_texts()]
+    assert any(text.startswith("there, time not known") for text in texts)
+
+
+def test_minima_that_are_hovered_around_are_found():
+    """The formula does not list them; whoever creeps along a valley's floor is at none."""
+    own = fd.landscape("(x**2 + y - 11)**2 + (x + y**2 - 7)**2", domain=(-6.0, 6.0))
+    rule, starts = fd.optimizers.AdamW(0.02), [[2.0, 2.0], [-3.0, 2.0]]
+    ds = basins(own, rule, starts, steps=size(3000, 900))
+    assert ds.outcome.values.tolist() == [HOVERING, HOVERING]
+    at = ds.attractor_position.values[ds.attractor.values]
+    np.testing.assert_allclose(at, [[3.0, 2.0], [-2.80511809, 3.13131252]], atol=1e-8)
+    floor = fd.landscape("(x*y - 1)**2", domain=(-3.0, 3.0))
+    ds = basins(floor, fd.optimizers.AdamW(0.02), [[2.0, 2.0]], steps=size(3000, 900))
+    assert (ds.outcome.values.tolist(), ds.attractor.values.tolist()) == ([MOVING], [-1])
+
+
 def coupled(radius=None, given=None):
     return basins(
         HIMMELBLAU,
@@ -993,7 +1041,7 @@ def test_rest_points_have_their_own_mark_and_no_time():
     np.testing.assert_array_equal(marks["s"], ds.attractor_position.values[4:])
     times = figures.basin_times(ds)
     cells = np.asarray(times.get_images()[0].get_array())
-    np.testing.assert_allclose(cells, 0.9)
+    np.testing.assert_allclose(cells, np.broadcast_to(cells[0, 0], cells.shape))
     assert "time not known  100 %" in times.get_legend().get_texts()[0].get_text()
 
 

@@ -27,7 +27,7 @@ from fastdescent.geometry import connectivity, paths
 from fastdescent.geometry.connectivity import barriers, disconnectivity, saddle_connections
 from fastdescent.geometry.flow import ARRIVED, descend, follow_modes
 from fastdescent.geometry.paths import minimum_energy_path
-from fastdescent.plot import _disconnectivity, _geometry
+from fastdescent.plot import _disconnectivity, _geometry, _style
 
 landscapes = fd.landscapes
 
@@ -919,7 +919,7 @@ def test_contours_mark_every_point_by_its_kind():
 
 
 def test_each_known_kind_has_its_own_shape():
-    known = {key: mark[0] for key, mark in _geometry.MARKS.items() if "unknown" not in key}
+    known = {key: mark[0] for key, mark in _style.MARKS.items() if "unknown" not in key}
     assert len(set(known.values())) == len(known)
 
 

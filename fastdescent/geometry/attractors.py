@@ -203,6 +203,30 @@ class Attractors:
             left = np.concatenate(remain) if remain else left[:0]
         return np.where(settled, found, -1), settled
 
+    def assign_around(self, centres: FloatArray, spread: FloatArray) -> IntArray:
+        """Return the minimum within whose radius an orbit lies, -1 for none.
+
+        Parameters
+        ----------
+        centres : array, shape (count, dim)
+            The middle of each orbit.
+        spread : array, shape (count,)
+            How far its positions are from that; it has to fit into the radius with all of them.
+        """
+        found = np.full(len(centres), -1, dtype=np.int64)
+        small = np.flatnonzero(spread <= self.radius)
+        found[small] = self._nearest(centres[small])
+        left = small[found[small] < 0]
+        if len(left) and not self.closed:
+            # Newton's method is slow: it looks for minima from a few places.
+            self._critical(centres[left[_apart(centres[left], self.radius)]], self.radius)
+            found[left] = self._nearest(centres[left])
+        near = np.flatnonzero(found >= 0)
+        gap = np.linalg.norm(centres[near] - self.positions[found[near]], axis=1)
+        minimum = np.array(self.kinds)[found[near]] == "minimum"
+        found[near[~minimum | (gap + spread[near] > self.radius)]] = -1
+        return found
+
     def _number_rests(self, places: FloatArray) -> IntArray:
         """Return the number of the rest point within the radius of each place, or a new one."""
         numbers = np.empty(len(places), dtype=np.int64)

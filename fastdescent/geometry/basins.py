@@ -61,6 +61,7 @@ OUTCOME: dict[str, int] = {
     "diverged": 2,
     "cycling": 3,
     "resting": 4,
+    "hovering": 5,
 }
 
 # Trajectories of one call of the engine, where starts may be run apart: its result takes about
@@ -200,12 +201,15 @@ class Experiment:
         outcome[attractor >= 0] = OUTCOME["converged"]
         period = np.zeros(status.shape, dtype=np.int16)
         if self.noise is None and budget.any():
-            period, rests = self._recurrent(points, budget, attractors.scales.length)
-            outcome[period > 0] = OUTCOME["cycling"]
+            period, rests, centre, spread = self._recurrent(points, budget, attractors)
             case = np.flatnonzero(rests) // len(points)
             attractor[rests], settled = attractors.assign_at_rest(ends[rests], case, self._attract)
             rests[rests] = settled
             outcome[rests] = OUTCOME["resting"]
+            left = budget & ~rests
+            attractor[left] = attractors.assign_around(centre[left], spread[left])
+            outcome[left & (attractor >= 0)] = OUTCOME["hovering"]
+            outcome[period > 0] = OUTCOME["cycling"]
         return Labels(attractor, outcome, found["steps"].to_numpy(), period)
 
     def _attract(self, places: FloatArray, cases: IntArray, radius: float) -> NDArray[np.bool_]:
@@ -223,15 +227,20 @@ class Experiment:
         return np.asarray(near.all(axis=1))
 
     def _recurrent(
-        self, points: FloatArray, budget: NDArray[np.bool_], length: float
-    ) -> tuple[NDArray[np.int16], NDArray[np.bool_]]:
-        """Return the period of each trajectory that used its budget, or else whether it rests.
+        self, points: FloatArray, budget: NDArray[np.bool_], attractors: Attractors
+    ) -> tuple[NDArray[np.int16], NDArray[np.bool_], FloatArray, FloatArray]:
+        """Say of each trajectory that used its budget how it recurs.
 
-        Their starts are run again and the last positions recorded, in chunks that fit into
-        memory; without noise a trajectory does not depend on the number of its start.
+        Returned are its period, or else whether it rests, the mean of its last positions and
+        how far they are from it.  The starts are run again and the last positions recorded, in
+        chunks that fit into memory; without noise a trajectory does not depend on the number of
+        its start.
         """
         period = np.zeros(budget.shape, dtype=np.int16)
         rests = np.zeros(budget.shape, dtype=bool)
+        centre = np.zeros((*budget.shape, points.shape[1]))
+        spread = np.full(budget.shape, math.inf)
+        length = attractors.scales.length
         window = min(max(3 * self.longest_period, _REST_WINDOW), self.steps)
         recorded = record.steps(list(range(self.steps - window, self.steps + 1)))
         each = budget.size // len(points) * (window + 1) * (self.landscape.dim + 2) * 8
@@ -244,7 +253,10 @@ class Experiment:
             if self.longest_period > 1:
                 period[..., some] = np.where(budget[..., some], periods(path, length), 0)
             rests[..., some] = budget[..., some] & at_rest(path, length)
-        return period, rests & (period == 0)
+            centre[..., some, :] = path.mean(axis=-2)
+            away = np.linalg.norm(path - centre[..., some, np.newaxis, :], axis=-1).max(axis=-1)
+            spread[..., some] = np.where(budget[..., some], away, math.inf)
+        return period, rests & (period == 0), centre, spread
 
 
 class Setting(NamedTuple):
@@ -279,6 +291,8 @@ def checked_setting(
     ------
     InvalidValueError
         If one of them is not allowed, or they contradict each other.
+    MemoryLimitError
+        If the starts do not fit into memory.
     """
     landscape = checked_landscape(landscape)
     if not is_integer(seed) or not 0 <= seed < 2**64:
@@ -287,6 +301,9 @@ def checked_setting(
         landscape = landscape.for_study(seed)
     unit = scales(landscape)
     part = starts if isinstance(starts, Starts) else Points(starts)
+    count = part.size(landscape)
+    needed = 3 * 8 * landscape.dim * count  # the points, and what makes them
+    memory.require(needed, f"{count:,} starts", "take fewer; a refined map spends fewer")
     points = part.points(landscape, seed)
     farthest = float(np.sqrt(np.einsum("ij,ij->i", points, points)).max())
     if stop is None:
@@ -353,10 +370,13 @@ def basins(
     a strict test does not hold, or at an attractor of its own, of kind "rest point": the gradient
     is not zero there, but balanced by weight decay, say.  That is an outcome apart from
     ``converged``, whose test held at step ``steps``; a resting trajectory used its whole budget.
-    Otherwise it is ``moving``: slow (an oscillation that dies out or grows by less than can be
-    seen, too), chaotic, hovering as rules with steps of constant size do, or standing where its
-    steps have become too small to go on.  With noise nothing rests: the end of the budget counts,
-    and a trajectory within `radius` of a known minimum has converged to it.
+    It is ``hovering`` if they lie within the `radius` of a minimum, as those of rules with steps
+    of constant size do, or of one that is about to arrive; that is its attractor, as it is of a
+    cycle that lies within the `radius`.  Otherwise it is ``moving``: slow (an oscillation that
+    dies out or grows by less than can be seen, too), chaotic, or standing where its steps have
+    become too small to go on.  The last positions are those of three times `longest_period`
+    steps, at least 32.  With noise nothing rests: the end of the budget counts, and a trajectory
+    within `radius` of a known minimum has converged to it.
 
     Parameters
     ----------
@@ -400,8 +420,8 @@ def basins(
     -------
     xarray.Dataset
         Along swept parameters, ``start`` and ``seed``: ``attractor`` (row along ``basin``, -1
-        for none), ``outcome`` (moving, converged, diverged, cycling, resting), ``steps``,
-        ``period`` (0 where there is no cycle).  Along ``basin``: ``attractor_position``,
+        for none), ``outcome`` (moving, converged, diverged, cycling, resting, hovering),
+        ``steps``, ``period`` (0 where there is no cycle).  Along ``basin``: ``attractor_position``,
         ``attractor_value``, ``attractor_kind``.  ``initial`` holds the starts, ``computed``
         which of them were run.  Of a `Grid`, the attribute ``grid_counts`` holds the shape.
 

@@ -15,10 +15,10 @@ from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.attractors import REST_POINT
 from fastdescent.geometry.basins import OUTCOME, grid_shape
 from fastdescent.parts import FloatArray, IntArray
-from fastdescent.plot._contours import MARKS
 from fastdescent.plot._curves import evenly, landscape_and_rule, numbers, words
 from fastdescent.plot._style import (
     GREY,
+    MARKS,
     annotate,
     legend_below,
     log_ticks,
@@ -65,7 +65,8 @@ _WORDS = {
     "moving": "still moving",
     "resting": "at rest elsewhere",
 }
-_UNTIMED = "at rest, time not known"
+# Who is at an attractor at the end of the budget without having passed the test.
+_UNTIMED = ("there, time not known", "#CFE0F3")
 _REST_MARK = ("s", "#F0E442", "rest point of the rule")
 
 
@@ -185,8 +186,7 @@ def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) 
     own, ax = ax is None, map_axes() if ax is None else ax
     attractor, outcome = plane.cells("attractor"), plane.cells("outcome")
     image = np.ones((*attractor.shape, 3))
-    # A resting trajectory has used its budget; when it came to rest is not known.
-    reached = (attractor >= 0) & (outcome != OUTCOME["resting"])
+    reached = (attractor >= 0) & (outcome == OUTCOME["converged"])
     handles = _paint_others(image, plane, ~reached)
     if reached.any():
         times = np.maximum(plane.cells("steps")[reached], 1)  # a start at rest has no logarithm
@@ -293,16 +293,17 @@ def _entries(ds: xr.Dataset, attractor: IntArray, rows: IntArray, colours: Float
 
 def _paint_others(image: Any, plane: Plane, left: Any) -> list[Any]:
     """Paint the starts that are left by their outcomes; return their legend entries."""
-    entries = []
     attractor, outcome = plane.cells("attractor"), plane.cells("outcome")
-    for name, colour in OTHERS.items():
-        cells = left & (outcome == OUTCOME[name])
+    groups = [
+        (outcome_name(name), colour, left & (attractor < 0) & (outcome == OUTCOME[name]))
+        for name, colour in OTHERS.items()
+    ]
+    entries = []
+    for label, colour, cells in [*groups, (*_UNTIMED, left & (attractor >= 0))]:
         if cells.any():
             image[cells] = to_rgb(colour)
             share = percent(int(np.count_nonzero(cells)), cells.size)
-            named = (attractor[cells] >= 0).all()
-            label = f"{_UNTIMED if named else outcome_name(name)}  {share}"
-            entries.append(Patch(facecolor=colour, edgecolor="0.6", label=label))
+            entries.append(Patch(facecolor=colour, edgecolor="0.6", label=f"{label}  {share}"))
     return entries
 
 

@@ -38,7 +38,7 @@ from fastdescent.plot._style import (
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-__all__ = ["MARKS", "contours", "draw_curve", "draw_field", "end_entries"]
+__all__ = ["contours", "draw_curve", "draw_field", "end_entries"]
 
 _NODES = 301
 _ONE_DIMENSION = {"x": r"$\theta$", "y": "loss"}

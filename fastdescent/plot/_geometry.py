@@ -13,34 +13,21 @@ from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry._dataset import critical_points_of
 from fastdescent.geometry.scales import checked_box
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray
-from fastdescent.plot import _contours
 from fastdescent.plot._contours import draw_curve, draw_field
 from fastdescent.plot._curves import landscape_name, numbers
 from fastdescent.plot._paths import field_of, inside
-from fastdescent.plot._style import annotate, legend_below, new_axes, styled
+from fastdescent.plot._style import MARKS, annotate, legend_below, new_axes, styled
 from fastdescent.plot._surface import NODES, Height, azimuth, draw_mesh
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from mpl_toolkits.mplot3d import Axes3D  # type: ignore[import-untyped]
 
-__all__ = ["HALO", "MARKS", "critical_points", "critical_points_surface", "written"]
-
-#: Kind of critical point: marker, colour, what the legend calls it; each has its own shape.
-MARKS = {
-    "global": _contours.MARKS["global"],
-    "minimum": ("v", "#56B4E9", "local minimum"),
-    "unknown minimum": ("v", "white", "minimum"),
-    "saddle": ("X", "white", "saddle"),
-    "global maximum": ("P", "#D55E00", "global maximum"),
-    "maximum": ("^", "#D55E00", "local maximum"),
-    "unknown maximum": ("^", "white", "maximum"),
-    "degenerate": ("D", "#CC79A7", "degenerate critical point"),
-    "corner": ("d", "#F0E442", "corner without gradient"),
-}
+__all__ = ["HALO", "critical_points", "critical_points_surface", "written"]
 
 #: White around a text, so that it can be read on lines.
 HALO = [withStroke(linewidth=2.0, foreground="white")]
@@ -206,19 +193,8 @@ class _Points(NamedTuple):
         if landscape.dim not in dims:
             allowed = " or ".join(str(dim) for dim in dims)
             raise InvalidValueError("landscape", landscape, f"one of dimension {allowed}")
-        names = ("position", "value", "kind", "scope")
-        if not isinstance(ds, xr.Dataset) or not set(names) <= set(ds):
-            raise InvalidValueError(
-                "results",
-                sorted(map(str, ds)) if isinstance(ds, xr.Dataset) else ds,
-                f"critical points: a dataset with {', '.join(names)}",
-                "fastdescent.geometry.find_critical_points returns one",
-            )
-        position, value, kind, scope = (ds[name].to_numpy() for name in names)
-        if position.ndim != 2 or position.shape[1] != landscape.dim:
-            raise InvalidValueError(
-                "results: position", position.shape, f"shape (n, {landscape.dim})"
-            )
+        found = critical_points_of(landscape, ds, "results", "scope")
+        position, value, kind, scope = found
         if {"corner", "extremum"} <= set(ds):
             kind = np.where(ds["corner"], "corner", kind)
             # The lowest point gets its star where curvature tells nothing, too.
