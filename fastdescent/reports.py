@@ -136,19 +136,25 @@ def critical_lines(points: xr.Dataset) -> list[str]:
 
 
 def _critical_row(point: xr.Dataset) -> list[str]:
+    kind, extremum = point["kind"].item(), point["extremum"].item()
+    name = "corner" if point["corner"].item() else kind
+    if kind == "degenerate":
+        degree = point["degree"].item()
+        known = extremum or (f"degree {degree:.0f}" if np.isfinite(degree) else "")
+        name += f" ({known})" if known else ""
     return [
-        point["kind"].item(),
+        name,
         str(point["index"].item()) if point["index"].item() >= 0 else "",
-        point["scope"].item(),
+        point["scope"].item() if extremum else "",  # of extrema
         f"{point['value'].item():.10g}",
         str(point["found"].item()),
         _vector(point["position"].to_numpy(), 8),
-        _vector(point["eigenvalues"].to_numpy(), 6),
+        "" if point["corner"].item() else _vector(point["eigenvalues"].to_numpy(), 6),
     ]
 
 
 def _vector(values: np.ndarray[Any, Any], digits: int, most: int = 5) -> str:
-    shown = [f"{value:.{digits}g}" for value in values[:most].tolist()]
+    shown = [f"{value + 0.0:.{digits}g}" for value in values[:most].tolist()]  # no -0
     return ", ".join([*shown, "..."] if len(values) > most else shown)
 
 

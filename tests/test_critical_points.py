@@ -245,7 +245,7 @@ def test_degenerate_points_say_so(text, degree, extremum):
     assert ds["index"].values.tolist() == [-1]
     assert ds.attrs["complete"] == "certified"
     assert ds.attrs["boxes_undecided"] == 0
-    assert "1 point known but for a cluster narrower than 1e-06" in ds.attrs["completeness"]
+    assert "1 cluster of critical points, narrower than 1e-06" in ds.attrs["completeness"]
     assert (ds.degree.item(), ds.extremum.item()) == (degree, extremum)
     assert 0.0 < ds.cluster_width.item() < 1e-6
     assert not ds.proven.item()
@@ -275,7 +275,7 @@ def test_clusters_and_single_points_combine():
     np.testing.assert_allclose(ds.position.values, [[0, 1, 1], [0, -1, 1]], atol=1e-8)
     assert ds.degree.values.tolist() == [-1.0, 1.0]  # 1 * 1 * -1 and 1 * -1 * -1
     assert ds.extremum.values.tolist() == ["", ""]
-    assert "2 points, each known but for a cluster" in ds.attrs["completeness"]
+    assert "2 clusters of critical points" in ds.attrs["completeness"]
 
 
 def test_a_cluster_on_a_face_counts_as_inside():

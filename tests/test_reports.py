@@ -59,6 +59,22 @@ def test_other_landscapes_are_looked_at_too(arguments, expected, tmp_path, capsy
 
 
 @pytest.mark.parametrize(
+    ("formula", "expected"),
+    [
+        ("x**3 - 3*x*y**2", "degenerate (degree -2) 0 "),
+        ("x**4 + y**4", "degenerate (minimum) global 0 "),
+        ("abs(x) + abs(y)", "corner (minimum) global 0 "),
+        ("x*y", "saddle 1 0 "),
+    ],
+)
+def test_what_is_proven_of_a_point_stands_beside_its_kind(formula, expected):
+    """Only extrema have a scope, and only degenerate points need more than their kind."""
+    landscape = fd.landscape(formula, domain=(-2.0, 1.5))
+    points = fd.geometry.find_critical_points(landscape, starts=32)
+    assert " ".join(reports.critical_lines(points)[2].split()).startswith(expected)
+
+
+@pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["Himmelblaw"], "Himmelblau"),

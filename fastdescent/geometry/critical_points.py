@@ -417,7 +417,7 @@ def _completeness(
     found = _proven(points, proof)
     if certified:
         text = (
-            f"interval proof over the box: {found}, each proven to exist, and no others "
+            f"interval proof over the box: {found}, all proven to exist, and no others "
             f"({proof.examined} boxes examined)"
         )
     elif not proof.tried:
@@ -445,9 +445,9 @@ def _proven(points: _Points, proof: Certificate) -> str:
     if proof.number or not proof.clustered:
         texts.append(f"{proof.number} critical points")
     if clustered:
-        which = "points, each" if clustered > 1 else "point"
         texts.append(
-            f"{clustered} {which} known but for a cluster narrower than {NARROW:g} of the box"
+            f"{clustered} cluster{'s' * (clustered > 1)} of critical points, narrower than "
+            f"{NARROW:g} of the box"
         )
     for name in ("minimum", "maximum", ""):
         rows = [k for k in np.flatnonzero(points.corner) if points.extremum[k] == name]
