@@ -261,8 +261,8 @@ def test_sharp_well_keeps_its_share_under_small_steps():
     share, count = (2.0 - barrier) / 4.0, size(4001, 5)
     assert abs(share - 0.291) < 2e-3
 
-    def sharp(rule, steps=20_000):
-        ds = basins(
+    def run(rule, steps=20_000):
+        return basins(
             wells,
             rule,
             fd.starts.Grid(counts=count),
@@ -271,7 +271,9 @@ def test_sharp_well_keeps_its_share_under_small_steps():
             attractors=[[1.0], [-1.0]],
             radius=0.1,
         )
-        return basin_fractions(ds).fraction.sel(basin=0).values
+
+    def sharp(rule):
+        return basin_fractions(run(rule)).fraction.sel(basin=0).values
 
     # A share of a grid is that of its ends but for a cell at each.
     assert sharp(descent([0.002, 0.02])).tolist() == pytest.approx([share, 0.0], abs=2.0 / count)
@@ -279,9 +281,13 @@ def test_sharp_well_keeps_its_share_under_small_steps():
     assert adam.tolist() == pytest.approx([share] * len(adam), abs=2.0 / count)
     if JIT:
         assert abs(sharp(fd.optimizers.Momentum(0.002, 0.9)) - 0.208) < 2e-3
-        # The curvature at the bottom is 352: beyond 2 / 352 = 0.0057 descent only stays there if
-        # it hits the bottom.
-        assert sharp(descent(0.006), steps=3000) <= 2.0 / count
+        # The curvature at the bottom is 352: beyond 2 / 352 = 0.0057 descent only converges there
+        # if it hits the bottom; others stay in a 2-cycle within the radius, and are of the well.
+        ds = run(descent(0.006), steps=3000)
+        inside = ds.outcome.values[ds.attractor.values == 0]
+        assert np.count_nonzero(inside == CYCLING) >= 0.25 * count
+        assert np.count_nonzero(inside == CONVERGED) <= 2
+        assert ((inside == CYCLING) | (inside == CONVERGED)).all()
 
 
 # ------------------------------------------------------------------------- fractions and intervals
@@ -618,6 +624,72 @@ def test_minima_that_are_hovered_around_are_found():
     floor = fd.landscape("(x*y - 1)**2", domain=(-3.0, 3.0))
     ds = basins(floor, fd.optimizers.AdamW(0.02), [[2.0, 2.0]], steps=size(3000, 900))
     assert (ds.outcome.values.tolist(), ds.attractor.values.tolist()) == ([MOVING], [-1])
+
+
+@pytest.mark.parametrize("count", size([2, 6], [2]))
+def test_minima_closer_than_the_radius_have_their_own_orbits(count):
+    """Minima at +-0.001 of x^4/4 - x^2/2e6: each trajectory rests or hovers around one of them.
+
+    The default radius is 0.01; a strict test lets none converge.
+    """
+    wells, rule = fd.landscape("x**4/4 - 5e-7*x**2"), fd.optimizers.Adam(3e-3)
+    given = {"starts": np.linspace(-0.1, 0.1, count)[:, np.newaxis], "steps": 3000}
+    ds = basins(wells, rule, stop=fd.Stop(gradient_norm=1e-25), **given)
+    assert set(ds.outcome.values.tolist()) <= {RESTING, HOVERING}
+    last = fd.record.steps(list(range(2800, 3001)))
+    path = fd.simulate(wells, rule, record=last, **given).path.values[..., 0]
+    assert (np.abs(path).min(axis=1) > 9e-4).all()  # none goes from one to the other
+    np.testing.assert_allclose(ds.attractor_position, [[-1e-3], [1e-3]], rtol=1e-9)
+    assert (ds.attractor.values == (path[:, -1] > 0.0)).all()
+
+
+def test_orbit_around_two_critical_points_belongs_to_neither():
+    """Sign descent with steps of 0.01 from 0.006 to -0.004 and back: the minima are at +-0.001."""
+    wells = fd.landscape("x**4/4 - 5e-7*x**2")
+    rule = fd.optimizers.RMSProp(0.01, rho=0.0, epsilon=1e-300)
+    stop = fd.Stop(gradient_norm=1e-25)
+    found = basins(wells, rule, [[0.0062], [-0.0058]], steps=200, stop=stop)
+    assert found.outcome.values.tolist() == [CYCLING, CYCLING]
+    assert found.attractor.values.tolist() == [-1, -1]
+
+
+def test_distances_to_an_attractor_and_to_the_others():
+    """The attractor of an orbit need not be the nearest one."""
+    known = Attractors(HIMMELBLAU, fd.geometry.scales(HIMMELBLAU))
+    rng = np.random.default_rng(0)
+    points, rows = rng.uniform(-6.0, 6.0, (20, 2)), rng.integers(0, len(known.positions), 20)
+    gap = np.linalg.norm(points[:, np.newaxis] - known.positions, axis=2)
+    own, other = known._distances(points, rows)
+    np.testing.assert_allclose(own, gap[np.arange(20), rows], rtol=1e-14)
+    gap[np.arange(20), rows] = np.inf
+    np.testing.assert_allclose(other, gap.min(axis=1), rtol=1e-14)
+
+
+def test_given_attractors_need_no_curvature_and_few_digits():
+    """The minimum of abs(x) has no curvature; one of Himmelblau's, rounded, is no critical point.
+
+    Descent on abs(x) ends in a 2-cycle of width eta around 0.
+    """
+    starts = np.linspace(-0.995, 1.0, 6)[:, np.newaxis]
+    kink = basins(
+        fd.landscape("abs(x)"), descent(0.01), starts, steps=300, attractors=[[0.0]], radius=0.02
+    )
+    assert set(kink.outcome.values.tolist()) == {CYCLING}
+    assert (kink.attractor.values == 0).all()
+    rounded = basins(
+        HIMMELBLAU,
+        fd.optimizers.AdamW(0.02),
+        [[3.5, -1.5]],
+        steps=size(3000, 900),
+        attractors=[[3.58, -1.85], [3.0, 2.0]],
+        radius=0.05,
+    )
+    assert (rounded.outcome.item(), rounded.attractor.item()) == (HOVERING, 0)
+    # Whoever creeps past a given saddle is on its way.
+    slow = basins(
+        fd.landscapes.Saddle(), descent(1e-4), [[0.0, 1e-3]], steps=200, attractors=[[0.0, 0.0]]
+    )
+    assert (slow.outcome.item(), slow.attractor.item()) == (MOVING, -1)
 
 
 def coupled(radius=None, given=None):
@@ -1028,6 +1100,28 @@ def test_many_attractors_are_coloured_by_loss_and_sweeps_are_an_axis():
     assert ax.figure.axes[1].get_ylabel() == "loss at the attractor"
     with pytest.raises(InvalidValueError, match="two dimensions"):
         figures.basins(ds.isel(learning_rate=0))
+
+
+def test_sweep_has_round_ticks_and_colours_for_what_is_common():
+    """Few trajectories are thrown out of the window; they do not take the colours of the rest."""
+    rates = np.geomspace(1e-4, 1e-2, 21)
+    ds = basins(fd.landscapes.Rastrigin(dim=1), descent(rates), fd.starts.Grid(counts=11), steps=1)
+    labels = np.tile(np.arange(11), (21, 1))
+    ds["attractor"] = (("learning_rate", "start"), labels)
+    values = np.arange(ds.sizes["basin"], dtype=float)
+    values[-1] = 1e4
+    ds["attractor_value"] = (("basin",), values)
+    labels[labels == ds.sizes["basin"] - 1] = 0
+    labels[0, 0] = ds.sizes["basin"] - 1
+    ax = figures.basins(ds)
+    said = dict(zip(ax.get_yticks(), (t.get_text() for t in ax.get_yticklabels()), strict=True))
+    places = {tick: float(text) for tick, text in said.items()}
+    assert list(places.values()) == [1e-4, 2e-4, 5e-4, 1e-3, 2e-3, 5e-3, 1e-2]
+    np.testing.assert_allclose(
+        np.interp(list(places), range(21), np.log(rates)), np.log(list(places.values())), atol=1e-9
+    )
+    bar = ax.figure.axes[1]
+    assert bar.get_ylim()[1] == 9.0
 
 
 def test_rest_points_have_their_own_mark_and_no_time():

@@ -277,3 +277,10 @@ def test_morse_indices_are_proven_signs():
     assert morse_indices(Derivatives(formulas), points, points).tolist() == [1, 1]
     flat = made("x**2 + y**4 + z**2")
     assert morse_indices(Derivatives(flat), points[:1], points[:1]).tolist() == [-1]
+
+
+def test_morse_indices_are_proven_however_small_the_loss_is():
+    # 2 + 6 x changes its sign in the box, and the squares of such numbers are 0.
+    system = Derivatives(made("1e-170*(x**2 + x**3)"), [0])
+    assert morse_indices(system, np.array([[-1.0]]), np.array([[1.1]])).tolist() == [-1]
+    assert morse_indices(system, np.array([[0.0]]), np.array([[0.1]])).tolist() == [0]

@@ -336,6 +336,16 @@ def test_a_slope_that_vanishes_at_a_kink_of_the_formula_makes_no_corner():
     assert (ds.extremum.item(), ds.corner.item()) == ("minimum", False)
 
 
+def test_a_flat_kink_is_found_by_its_slope_where_values_are_all_the_same():
+    # |u|^3 is lost in 1e12 for |u| < 1e-5, which is far more than the cluster is wide.
+    text = "1e12 - abs(x + 0.1*x**3 + 0.9)**3"
+    ds = find_critical_points(fd.landscape(text), [(-2, 1.8)], starts=4)
+    assert (ds.attrs["complete"], ds.extremum.values.tolist()) == ("certified", ["maximum"])
+    assert not ds.corner.item()
+    x = ds.position.item()
+    assert abs(x + 0.1 * x**3 + 0.9) < 1e-12
+
+
 def test_the_lowest_corner_decides_what_is_global():
     # A smooth minimum of value 0 at -1, a corner of value -0.5 at 1.
     text = "min((x + 1)**2, abs(x - 1) - 0.5)"
@@ -567,6 +577,34 @@ def test_scope_of_extrema():
     deep = find_critical_points(landscapes.McCormick(), [(-8, -2), (-9, -3)], starts=64)
     assert deep.value.values[0] < landscapes.McCormick().minimum - 1.0
     assert deep.scope.values[0] == "unknown" or "faces" in deep.attrs["scope_basis"]
+
+
+@pytest.mark.parametrize("side", [2.0, 1e3, 1e5])
+def test_the_size_of_the_box_does_not_make_a_higher_minimum_global(side):
+    # Values of 0.1 and -0.1, and up to side^4 at the faces: 1e20, whose rounding is 1e4.
+    tilted = fd.landscape("(x**2 - 1)**2 + 0.1*x")
+    ds = find_critical_points(tilted, [(-side, side)], starts=64)
+    assert ds.attrs["complete"] == "certified"
+    assert ds.scope.values[:2].tolist() == ["global", "local"]
+    known = fd.landscape("(x**2 - 1)**2 + 0.1*x", minimum=-0.10061737663815833)
+    ds = find_critical_points(known, [(-side, side)], starts=64)
+    assert ds.scope.values[:2].tolist() == ["global", "local"]
+
+
+def test_minima_of_one_value_are_all_global_though_they_are_rounded():
+    # All are 0, at numbers that no double is; of a fourth power the place is less well known.
+    for text, number in (("(x**2 - 2)**2*(x**2 - 3)**2", 4), ("(7*x - 1)**4*(x**2 - 2)**2", 3)):
+        ds = find_critical_points(fd.landscape(text), [(-2, 2.5)], starts=64)
+        assert ds.attrs["complete"] == "certified"
+        assert ds.scope.values[ds.extremum.values == "minimum"].tolist() == ["global"] * number
+
+
+def test_what_the_proof_contradicts_is_not_global():
+    # Eigenvalues 4e12 and 4e-4: Newton's method stops all along the valley, up to 1e-3 high.
+    steep = fd.landscape("1e12*(x - y)**2 + 1e-4*(x + y)**2")
+    ds = find_critical_points(steep, [(-1, 2)] * 2, starts=16)
+    assert ds.attrs["complete"] == "estimated"
+    assert "global" not in ds.scope.values
 
 
 def test_a_dip_on_a_face_that_no_start_sees_forbids_a_global_minimum():

@@ -460,6 +460,45 @@ def test_a_branch_that_is_not_chosen_bends_nothing():
     assert smooth.tolist() == [True, False, True, False]
 
 
+@pytest.mark.parametrize(
+    "condition", ["log(x) < 0", "sqrt(x) >= 0", "x**1.5 > -1", "tanh(max(x, 0)/max(x, 0)) < 2"]
+)
+def test_a_relation_does_not_hold_where_a_side_is_no_number(condition):
+    # To the left of 0 the second branch is taken, whatever holds where the condition is a number.
+    found = traced(fd.landscape(f"where({condition}, x, (x + 0.3)**2)"))
+    bounds, smooth = Enclosure(found.gradient, found.constants)([[-1.0]], [[0.9]])
+    assert bounds.contains(0.0)[0, 0]
+    assert not smooth[0]
+    zeros = isolate(found, [[-1.0, 0.9]], guesses=[[0.5]], max_boxes=2000)
+    near = np.abs(np.concatenate([zeros.lower, zeros.undecided_lower]) + 0.3)
+    assert near.min() < 0.01
+
+
+def test_what_is_no_number_is_unequal():
+    found = traced(fd.landscape("where(sign(sqrt(x) + 1) != 1, (x + 0.3)**2, x)"))
+    bounds, _ = Enclosure(found.gradient, found.constants)([[-1.0]], [[0.9]])
+    assert bounds.contains(0.0)[0, 0]
+
+
+def test_a_corner_of_a_condition_bends_no_branch():
+    # Huber's function: |x| has its corner at 0, far from where the branches change at +-1.
+    found = traced(fd.landscape("where(abs(x) < 1, x**2/2, abs(x) - 0.5)"))
+    system = Enclosure([found.value, *found.gradient], found.constants)
+    low, high = np.array([[-0.5], [0.5], [1.5]]), np.array([[0.5], [1.5], [2.0]])
+    assert system(low, high)[1].tolist() == [True, False, True]
+    zeros = isolate(found, [[-2.0, 2.5]])
+    assert (len(zeros.lower), len(zeros.undecided_lower)) == (1, 0)
+
+
+def test_boxes_far_from_the_origin_are_halved_no_further_than_numbers_lie():
+    # Neighbouring numbers are 1.2e-4 apart there.
+    found = isolate(traced(fd.landscape("(x - 1000000000001)**2")), [[1e12, 1e12 + 2.0]])
+    assert found.examined < 200
+    low, high = found.undecided_lower.min(), found.undecided_upper.max()
+    assert low <= 1e12 + 1.0 <= high
+    assert high - low < 0.01
+
+
 def test_what_is_not_negative_stays_so():
     # A sum that rounds to 0 is 0, and products and quotients of what is >= 0 are: so a root of
     # them is defined.

@@ -835,6 +835,22 @@ def test_branches_never_cross(network):
         assert not (first[0] == second[0] and overlap > 0.0)
 
 
+def test_a_graph_says_what_its_list_may_lack():
+    # Maxima at 0 and 2.2 join three minima; without that at 3 one way down leads nowhere listed.
+    landscape = fd.landscape("(x**2 - 1)**2*(x - 3)**2", domain=(-2, 4))
+    points = fd.geometry.find_critical_points(landscape, starts=64)
+    whole = barriers(landscape, points)
+    assert [whole.attrs[name] for name in ("complete", "skipped", "lost")] == ["certified", 0, 0]
+    assert np.isfinite(whole["barrier"].values).all()
+    points.attrs["complete"] = "estimated"
+    for made in (barriers, disconnectivity):
+        assert made(landscape, points).attrs["complete"] == "estimated"
+    short = points.isel(point=~np.isclose(points["position"].values[:, 0], 3.0))
+    assert barriers(landscape, short).attrs["lost"] == 1
+    bare = short.drop_attrs()
+    assert disconnectivity(landscape, bare).attrs["complete"] == "unknown"
+
+
 def test_graph_ends_at_minima_and_merges_at_barriers():
     tree = disconnectivity(BOWL, listed(BOWL))
     ax = _disconnectivity.disconnectivity(tree)

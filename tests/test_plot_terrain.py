@@ -184,8 +184,27 @@ def test_bars_are_the_fractions():
     assert any(text.get_text().startswith(f"{ravine:.0f} ") for text in ax.texts)
 
 
+@pytest.mark.parametrize(
+    ("error", "said"), [(0.124, "40 ± 12 %"), (0.0951, "40 ± 10 %"), (0.004, "40 ± 0.4 %")]
+)
+def test_wide_intervals_are_written_as_people_do(error, said):
+    found = terrain(1e-4)
+    for end, by in (("", 0.0), ("_lower", -error), ("_upper", error)):
+        found[f"fraction{end}"] = ("region", [0.4 + by] + [0.12 + by] * 5)
+    assert said in [text.get_text() for text in plot.terrain_time(found).texts]
+
+
 def test_there_is_something_to_draw_and_not_too_much():
     with pytest.raises(InvalidValueError, match="1 to 40 bars"):
         plot.terrain_time({})
     with pytest.raises(InvalidValueError, match="1 to 40 bars"):
         plot.terrain_time(dict.fromkeys(map(str, range(41)), terrain(1e-4)))
+
+
+def test_other_datasets_have_no_bars():
+    other = fd.simulate(
+        fd.landscapes.Ravine(), fd.optimizers.GradientDescent(0.01), starts=[[1.0, 1.0]], steps=1
+    )
+    for given in (3, other, {"a": other}, {"a": 3}):
+        with pytest.raises(InvalidValueError, match="results"):
+            plot.terrain_time(given)

@@ -61,7 +61,7 @@ def quartic_slope(theta, params, data, batch, loss, grad):
         grad[1, lane] = 2.0 * params[0, lane] * y
 
 
-class Bare(fd.Landscape):
+class ValueOnly(fd.Landscape):
     """(x - 1)^4 / 4 + a y^2, multiplied out as people do, without a Hessian."""
 
     kernel = quartic_slope
@@ -220,6 +220,28 @@ def test_scope_is_what_is_known():
     assert higher.scope.values.tolist() == ["unknown", "local", "local", "unknown"]
 
 
+@pytest.mark.parametrize("side", [2.0, 1e3, 1e5])
+def test_the_size_of_the_domain_does_not_make_a_higher_minimum_global(side):
+    # Minima of -0.1 and 0.1; the usual height of the loss is 6e10 and 6e18 in the large ones.
+    text = "(x**2 - 1)**2 + 0.1*x"
+    tilted = fd.landscape(text, minimum=-0.10061737663815833, domain=(-side, side))
+    points = [[-1.0122731310326816], [-1.012273131], [0.98725748]]
+    ds = classify_points(tilted, points)
+    assert ds.kind.values.tolist() == ["minimum"] * 3
+    assert ds.scope.values.tolist() == ["global", "global", "local"]
+    ds = classify_points(fd.landscape(text, domain=(-side, side)), points)
+    assert ds.scope.values.tolist() == ["unknown", "unknown", "local"]
+
+
+def test_a_minimum_given_with_few_digits_is_as_low_as_the_known_one():
+    # 1e-6 off the loss is 4e-12, which one Newton step undoes; at the other minimum it is 0.04.
+    double = fd.landscape("(x - 1)**2*((x + 1)**2 + 0.01)", minimum=0.0, domain=(-1e4, 1e4))
+    other = -0.5 - 0.25 * np.sqrt(4.0 - 0.08)
+    ds = classify_points(double, [[1.000001], [other]])
+    assert ds.kind.values.tolist() == ["minimum"] * 2
+    assert ds.scope.values.tolist() == ["global", "local"]
+
+
 def test_points_that_are_not_finite_are_regular():
     ds = classify_points(fd.landscapes.Himmelblau(), [[np.nan, 0.0], [np.inf, 1.0], [3.0, 2.0]])
     assert ds.kind.values.tolist() == ["regular", "regular", "minimum"]
@@ -229,7 +251,7 @@ def test_points_that_are_not_finite_are_regular():
 @pytest.mark.parametrize(("sign", "index"), [(0.1, 0), (-0.1, 1)])
 def test_a_hessian_of_differences_decides_no_more_than_its_error_allows(sign, index):
     """At (1, 0) nothing curves along x, and differences leave some 1e-11 of it, of any sign."""
-    ds = classify_points(Bare(a=sign), [1.0, 0.0])
+    ds = classify_points(ValueOnly(a=sign), [1.0, 0.0])
     assert 1e-12 < float(np.abs(ds.eigenvalues).min()) / (ds.height / ds.length**2) < 1e-9
     assert ds.kind.item() == "degenerate"
     assert ds["index"].item() == index
@@ -841,10 +863,10 @@ BAD = {
         lambda i: classify_regions(i.h, [7, 0]),
     ],
     # No Hessian where differences would not do.
-    "Bare.hessian: got None": [
-        lambda i: g.convexity(Bare()),
-        lambda i: g.minimum_energy_path(Bare(), [-1, 0], [1, 0]),
-        lambda i: g.saddle_connections(Bare(), i.points),
+    "ValueOnly.hessian: got None": [
+        lambda i: g.convexity(ValueOnly()),
+        lambda i: g.minimum_energy_path(ValueOnly(), [-1, 0], [1, 0]),
+        lambda i: g.saddle_connections(ValueOnly(), i.points),
     ],
     # Thresholds and settings that are not allowed or contradict each other.
     "Thresholds.radius: got 0.0": [lambda i: Thresholds(radius=0.0)],

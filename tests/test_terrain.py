@@ -15,6 +15,7 @@ from scipy import stats
 import fastdescent as fd
 from fastdescent.contracts import JIT
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry import terrain
 from fastdescent.geometry.regions import REGIONS, classify_regions
 from fastdescent.geometry.scales import Scales
 from fastdescent.geometry.terrain import escape_time, terrain_time
@@ -94,6 +95,61 @@ def test_it_counts_what_a_plain_loop_counts(every, stop):
     np.testing.assert_allclose(found.dwell, dwell, rtol=1e-13)
     share = [stalled.count(r) / ds.sizes["start"] for r in REGIONS]
     np.testing.assert_allclose(found.stalled, share, rtol=1e-13)
+
+
+def walked(codes, weights, ran_out):
+    """Region codes (trajectory, place), -1 for none, and the steps of each place, in a loop."""
+    visits, ended, spent, every, stalled = np.zeros((5, 6))
+    moves, shares = np.zeros((6, 6)), []
+    for row, weight, out in zip(codes.tolist(), weights.tolist(), ran_out, strict=True):
+        alive = [(code, w) for code, w in zip(row, weight, strict=True) if w]
+        for (a, _), (b, _) in itertools.pairwise(alive):
+            if min(a, b) >= 0:
+                moves[a, b] += 1
+        life, place = np.zeros(6), 0
+        for code, group in itertools.groupby(alive, key=lambda item: item[0]):
+            members = list(group)
+            place += len(members)
+            if code < 0:
+                continue
+            steps = sum(w for _, w in members)
+            life[code] += steps
+            visits[code] += 1
+            every[code] += steps
+            if place < len(alive) and alive[place][0] >= 0:
+                ended[code] += 1
+                spent[code] += steps
+        if life.any():
+            shares.append(life / life.sum())
+        if out and alive and alive[-1][0] >= 0:
+            stalled[alive[-1][0]] += 1
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return {
+            "fraction": np.mean(shares, axis=0) if shares else np.full(6, np.nan),
+            "transitions": moves / moves.sum(axis=1, keepdims=True),
+            "visits": visits,
+            "unfinished": visits - ended,
+            "dwell": spent / ended,
+            "dwell_censored": np.where(ended > 0, every / ended, np.nan),
+            "stalled": stalled / len(codes),
+        }
+
+
+def test_random_lives_with_holes_count_as_in_a_plain_loop():
+    """Places without a region, lives that end before, between and after the recorded steps."""
+    rng = np.random.default_rng(0)
+    for _ in range(60):
+        count, places = rng.integers(1, 6), rng.integers(2, 12)
+        at = np.sort(rng.choice(30, size=places, replace=False))
+        codes = rng.integers(-1, 6, size=(count, places)).astype(np.int8)
+        codes = np.where(rng.random(codes.shape) < 0.5, codes[:, :1], codes)  # longer stays
+        last = rng.integers(0, at[-1] + 1, size=(count, 1))
+        weights = np.clip(last + 1 - at, 0, np.append(np.diff(at), 99))
+        ran_out = rng.random(count) < 0.5
+        lives = terrain._Lives(codes[..., np.newaxis], weights, ran_out, (), (), "start")
+        found = terrain._cell(codes, lives, (), 0.95)
+        for name, expected in walked(codes, weights, ran_out).items():
+            np.testing.assert_allclose(found[name], expected, rtol=1e-13, err_msg=name)
 
 
 def test_shares_and_transitions_add_up_and_axes_are_kept():
@@ -246,6 +302,17 @@ def test_intervals_of_shares_cover_the_mean(n):
     assert 0.941 < covered < 0.977
 
 
+@pytest.mark.parametrize("n", [25, 100, 300])
+def test_quantiles_have_their_rank_whatever_rounding_does(n):
+    """ceil(q n) in integers; 0.07 * 100 and 0.28 * 25 are above 7 in floating point."""
+    percent = np.arange(1, 100)
+    times = np.arange(1.0, n + 1.0)
+    middle, lower, upper = terrain.quantile_intervals(times, percent / 100, 0.95)
+    assert middle.tolist() == (-(-percent * n // 100)).tolist()
+    assert (lower <= middle).all()
+    assert (middle <= upper).all()
+
+
 def test_intervals_of_times_cover_those_of_all_starts():
     """150 ensembles of 50 starts, truth from 5 000 others, nominally 95 %.
 
@@ -303,6 +370,21 @@ def test_other_mistakes_are_named():
             escape_time(ds, point, radius)
     with pytest.raises(InvalidValueError, match="radius"):
         escape_time(ds, [0.0, 0.0], -1.0)
+
+
+def test_results_on_several_landscapes_are_refused():
+    """Which one the regions are of could not be said."""
+    ds = fd.simulate(
+        fd.landscapes.Rosenbrock(dim=2, b=[1.0, 100.0]),
+        GD(learning_rate=[1e-4, 1e-3]),
+        starts=[[0.0, 0.0]],
+        steps=2,
+        record=fd.record.every(1),
+    )
+    one = fd.landscapes.Rosenbrock(dim=2, b=1.0)
+    with pytest.raises(InvalidValueError, match=r"differ in b.*isel\(b=0\)"):
+        terrain_time(ds, one)
+    assert terrain_time(ds.isel(b=0), one).fraction.dims == ("learning_rate", "region")
 
 
 def test_scales_can_be_given():

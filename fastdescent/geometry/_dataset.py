@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -87,7 +88,8 @@ def recorded_path(ds: Any, landscape: Landscape | None = None) -> xr.DataArray:
     Raises
     ------
     InvalidValueError
-        If it is something else or has none, or they have another dimension than a landscape.
+        If it is something else or has none, or they have another dimension than a landscape, or
+        come from several ones.
     """
     if not isinstance(ds, xr.Dataset) or "path" not in ds or "record" not in ds["path"].dims:
         raise InvalidValueError(
@@ -99,4 +101,13 @@ def recorded_path(ds: Any, landscape: Landscape | None = None) -> xr.DataArray:
     dim = ds.sizes["coordinate"]
     if landscape is not None and landscape.dim != dim:
         raise InvalidValueError("landscape", landscape, f"one of dimension {dim}, as the result")
+    table = tomllib.loads(ds.attrs.get("landscape_table", ""))
+    several = [str(name) for name in ds["path"].dims if isinstance(table.get(str(name)), list)]
+    if landscape is not None and several:
+        raise InvalidValueError(
+            "ds",
+            f"a result on landscapes that differ in {', '.join(several)}",
+            "trajectories on one landscape",
+            f"select one, such as ds.isel({several[0]}=0), and give that one",
+        )
     return ds["path"].transpose(..., "record", "coordinate")

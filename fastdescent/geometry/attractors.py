@@ -197,14 +197,24 @@ class Attractors:
                 here = near & attracts[place]
                 settled[some[here]] = True
                 unnamed = here & (found[some] < 0)
-                found[some[unnamed]] = number[place[unnamed]]
+                found[some[unnamed]] = self._named(ends[some[unnamed]], number[place[unnamed]])
                 if attracts[own].any():
                     remain.append(some[~near])
             left = np.concatenate(remain) if remain else left[:0]
         return np.where(settled, found, -1), settled
 
+    def _named(self, ends: FloatArray, number: IntArray) -> IntArray:
+        """Return the attractors of ends at rest, which are those of others close by or closer."""
+        critical = np.flatnonzero((number >= 0) & (number < _RESTS))
+        own = self._critical(ends[critical], self.radius)
+        number[critical] = np.where(own >= 0, own, number[critical])
+        return number
+
     def assign_around(self, centres: FloatArray, spread: FloatArray) -> IntArray:
         """Return the minimum within whose radius an orbit lies, -1 for none.
+
+        A given attractor need not be one by its curvature: the minimum of abs(x) has none.  An
+        orbit that reaches around another critical point as well belongs to neither.
 
         Parameters
         ----------
@@ -215,17 +225,37 @@ class Attractors:
         """
         found = np.full(len(centres), -1, dtype=np.int64)
         small = np.flatnonzero(spread <= self.radius)
-        found[small] = self._nearest(centres[small])
-        left = small[found[small] < 0]
-        if len(left) and not self.closed:
-            # Newton's method is slow: it looks for minima from a few places.
-            self._critical(centres[left[_apart(centres[left], self.radius)]], self.radius)
-            found[left] = self._nearest(centres[left])
+        found[small] = self._around(centres[small])
         near = np.flatnonzero(found >= 0)
-        gap = np.linalg.norm(centres[near] - self.positions[found[near]], axis=1)
-        minimum = np.array(self.kinds)[found[near]] == "minimum"
-        found[near[~minimum | (gap + spread[near] > self.radius)]] = -1
+        kinds = np.array(self.kinds)[found[near]]
+        unstable = np.isin(kinds, ("saddle", "maximum"))
+        stable = ~unstable if self.source == "given" else kinds == "minimum"
+        gap, other = self._distances(centres[near], found[near])
+        inside = (gap + spread[near] <= self.radius) & (other > spread[near])
+        found[near[~(stable & inside)]] = -1
         return found
+
+    def _around(self, centres: FloatArray) -> IntArray:
+        """Return the attractor that Newton's method goes to from each centre, or the nearest."""
+        if self.closed:
+            return self._nearest(centres)
+        found = self._match(centres)
+        left = np.flatnonzero(found < 0)
+        if not len(left):
+            return found
+        steepness = np.linalg.norm(self.landscape.gradient(centres[left]), axis=1)
+        left = left[np.argsort(steepness, kind="stable")]
+        while len(left):
+            # Newton's method is slow: it looks for critical points from a few places at once,
+            # the flattest ones, and no further if it finds none that is new.
+            known, chosen = len(self.positions), _apart(centres[left], self.radius)
+            tried, left = left[chosen], np.delete(left, chosen)
+            found[tried] = self._critical(centres[tried], self.radius)
+            if len(self.positions) == known:
+                break
+            found[left] = self._match(centres[left])
+            left = left[found[left] < 0]
+        return np.where(found < 0, self._nearest(centres), found)
 
     def _number_rests(self, places: FloatArray) -> IntArray:
         """Return the number of the rest point within the radius of each place, or a new one."""
@@ -257,37 +287,53 @@ class Attractors:
         found = KDTree(self.positions).query(points, distance_upper_bound=bound)[1]
         return np.where(found == len(self.positions), -1, found)
 
+    def _distances(self, points: FloatArray, rows: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the distance of each point to its attractor, and to the nearest other one."""
+        gap = np.linalg.norm(points - self.positions[rows], axis=1)
+        if not len(points):
+            return gap, gap
+        away, nearest = (np.asarray(found) for found in KDTree(self.positions).query(points, k=2))
+        return gap, np.where(nearest[:, 0] == rows, away[:, 1], away[:, 0])
+
     def _match(self, points: FloatArray) -> IntArray:
         """Return the attractor that Newton's method goes to from each point, as far as is clear.
 
-        It is clear where one step with the attractor's own Hessian at least halves the
-        distance; at another critical point, however near, the step is 0.  Where the Hessian
-        tells nothing, all points within the attractor's reach belong to it.
+        It is clear where two steps with the attractor's own Hessian at least halve the distance
+        each; at another critical point, however near, the step is 0, and beyond it the second
+        one goes back.  Where the Hessian tells nothing, all points within the attractor's reach
+        belong to it.
         """
         found = self._nearest(points)
         at = np.flatnonzero(found >= 0)
+        if not len(at):
+            return found
         at = at[np.argsort(found[at], kind="stable")]
-        rows, begins = np.unique(found[at], return_index=True)
-        anchors = self._anchored(rows)
-        grad = self.landscape.gradient(points[at]) if len(at) else np.zeros((0, points.shape[1]))
-        bounds = np.append(begins, len(at))
-        for row, reach, begin, end in zip(
-            rows, self._reaches(rows), bounds[:-1], bounds[1:], strict=True
-        ):
-            some, anchor = at[begin:end], anchors[int(row)]
-            gap = points[some] - anchor.centre
-            away = np.linalg.norm(gap, axis=1)
-            if anchor.inverse is None:
-                belongs = away <= reach
-            else:
-                after = np.linalg.norm(gap - grad[begin:end] @ anchor.inverse, axis=1)
-                belongs = after <= 0.5 * away + 0.5 * anchor.same
-            found[some[~belongs]] = -1
+        rows, begins, counts = np.unique(found[at], return_index=True, return_counts=True)
+        anchored = self._anchored(rows)
+        anchors = [anchored[row] for row in rows.tolist()]
+        centre = np.repeat([anchor.centre for anchor in anchors], counts, axis=0)
+        same = np.repeat([anchor.same for anchor in anchors], counts)
+        tells = np.repeat([anchor.inverse is not None for anchor in anchors], counts)
+        gap = points[at] - centre
+        away = np.linalg.norm(gap, axis=1)
+        belongs = tells | (away <= np.repeat(self._reaches(rows), counts))
+        for _ in range(2):
+            grad = self.landscape.gradient(centre + gap)
+            for anchor, begin, count in zip(anchors, begins, counts, strict=True):
+                if anchor.inverse is not None:
+                    some = slice(begin, begin + count)
+                    gap[some] -= grad[some] @ anchor.inverse
+            after = np.linalg.norm(gap, axis=1)
+            belongs &= ~tells | (after <= 0.5 * away + 0.5 * same)
+            if (~tells | (after <= same)).all():
+                break
+            away = after
+        found[at[~belongs]] = -1
         return found
 
     def _reaches(self, rows: IntArray) -> FloatArray:
         """Return the radius, or a quarter of the distance to the next attractor if less."""
-        if len(self.positions) < 2 or not len(rows):
+        if len(self.positions) < 2:
             return np.full(len(rows), self.radius)
         nearest = np.asarray(KDTree(self.positions).query(self.positions[rows], k=2)[0])
         return np.minimum(self.radius, 0.25 * nearest[:, 1])

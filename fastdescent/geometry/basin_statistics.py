@@ -236,10 +236,11 @@ def basin_entropy(ds: xr.Dataset, box: int = 5) -> xr.Dataset:
     .. math:: S_i = -\sum_j p_{ij} \ln p_{ij}, \qquad S_b = \frac1N \sum_i S_i, \qquad
               S_{bb} = \frac{1}{N_b} \sum_{i : S_i > 0} S_i
 
-    with p_ij the share of fate j among the starts of box i; each attractor is a fate, and so
-    are diverging, cycling and moving.  S_b measures how unpredictable the end is, from 0 to the
-    logarithm of the number of fates; where S_bb exceeds ln 2 the boundary is fractal, as a
-    smooth one has two fates in all but few boxes.  The converse does not hold.
+    with p_ij the share of fate j among the starts of box i; each attractor is a fate, and so is
+    each outcome without an attractor: diverged, moving, cycling elsewhere.  S_b measures how
+    unpredictable the end is, from 0 to the logarithm of the number of fates; where S_bb exceeds
+    ln 2 the boundary is fractal, as a smooth one has two fates in all but few boxes.  The
+    converse does not hold.
 
     Parameters
     ----------

@@ -393,7 +393,8 @@ def basins(
     radius : float, optional
         Largest distance of an end that still moves, > 0, in units of theta; by default a
         thousandth of the domain's width (of the length in `scales`) and at most a quarter of
-        the least distance of two attractors; with noise a tenth and at most a half.
+        the least distance of two attractors; with noise a tenth and at most a half.  A rule
+        with steps of constant size needs a few of them, or its orbit around a minimum is wider.
     stop : Stop, optional
         When a trajectory has converged or diverged.  By default its gradient norm is at most
         1e-7 of the gradient in the landscape's own `scales`, or its distance from the origin

@@ -16,12 +16,12 @@ from typing import NamedTuple
 import numpy as np
 
 from fastdescent.geometry.clusters import Cluster, Clusters, clusters, continuous, morse_indices
-from fastdescent.geometry.intervals import Enclosure, Formulas
+from fastdescent.geometry.intervals import Enclosure, Formulas, Interval
 from fastdescent.geometry.isolation import Derivatives, Isolated, halved, isolate
 from fastdescent.geometry.search import NEAR, Search
 from fastdescent.parts import FloatArray
 
-__all__ = ["LISTED", "Certificate", "Place", "bounded_below", "certificate"]
+__all__ = ["LISTED", "Certificate", "Place", "bounded_below", "certificate", "value_bounds"]
 
 #: Points that are listed.
 LISTED = 20_000
@@ -185,14 +185,18 @@ def _placed(
     reach = np.linalg.norm(cluster.upper - cluster.lower)
     apart = [zero.position for zero in zeros if cluster.holds(zero.cluster)]
 
-    def badness(x: FloatArray) -> FloatArray:
-        whole = np.tile(search.anywhere, (len(x), 1))
-        whole[:, block] = x
-        if cluster.smooth:
-            norm = np.linalg.norm(landscape.gradient(whole)[:, block], axis=1)
-            away = [np.linalg.norm(x - zero, axis=1) / reach for zero in apart]
-            return np.asarray(norm / np.prod(away, axis=0))
-        return np.asarray(sign * landscape.value(whole))
+    def whole(x: FloatArray) -> FloatArray:
+        places = np.tile(search.anywhere, (len(x), 1))
+        places[:, block] = x
+        return places
+
+    def slope(x: FloatArray) -> FloatArray:
+        norm = np.linalg.norm(landscape.gradient(whole(x))[:, block], axis=1)
+        away = [np.linalg.norm(x - zero, axis=1) / reach for zero in apart]
+        return np.asarray(norm / np.prod(away, axis=0))
+
+    def height(x: FloatArray) -> FloatArray:
+        return np.asarray(sign * landscape.value(whole(x)))
 
     low, high = (np.clip(end, *search.bounds[block].T) for end in (cluster.lower, cluster.upper))
     listed = [np.asarray(point.position)[block] for point in landscape.critical_points()]
@@ -200,9 +204,12 @@ def _placed(
     margin = NEAR * search.width[block]
     near = ((low - margin <= known) & (known <= high + margin)).all(axis=1)
     guesses = np.concatenate([0.5 * (low + high)[np.newaxis], np.clip(known[near], low, high)])
-    position = _lowest(badness, guesses, low, high)
+    position = _lowest(slope, guesses, low, high)
     if cluster.smooth:
         return Place(cluster, position, False)
+    top = _lowest(height, guesses, low, high)
+    if (height(position[np.newaxis]) > height(top[np.newaxis])).any():  # as at most corners
+        position = top
     slopes = Enclosure([formulas.gradient[i] for i in block], formulas.constants, block)
     part = _PART * (high - low)
     bounds, _ = slopes([low, position - part], [high, position + part])
@@ -273,15 +280,28 @@ def bounded_below(formulas: Formulas, bounds: FloatArray, made: Certificate, lev
         examined += len(lower)
         if examined > _MOST_FACES:
             return False
-        found, smooth = system(lower, upper)
-        centre = 0.5 * lower + 0.5 * upper
-        at_centre, _ = system(centre, centre)
-        slope = np.maximum(np.abs(found.lower[1:]), np.abs(found.upper[1:])).T
-        fall = (slope * (upper - lower)).sum(axis=1)  # nearly twice what rounding needs
-        least = np.where(smooth, np.fmax(found.lower[0], at_centre.lower[0] - fall), -np.inf)
-        least = np.fmax(least, found.lower[0])
-        open_ = ~(least >= level)
+        found, slope = _bounds(system, lower, upper)
+        open_ = ~(found.lower >= level)
         lower, upper = lower[open_], upper[open_]
         spread = np.nan_to_num(slope[open_] * (upper - lower))  # inf * 0 across a face is 0
         lower, upper = halved(lower, upper, spread)
     return True
+
+
+def value_bounds(formulas: Formulas, lower: FloatArray, upper: FloatArray) -> Interval:
+    """Return bounds of a loss on boxes, shape (n, dim): its own, and by its slopes where smooth."""
+    system = Enclosure([formulas.value, *formulas.gradient], formulas.constants)
+    return _bounds(system, lower, upper)[0]
+
+
+def _bounds(system: Enclosure, lower: FloatArray, upper: FloatArray) -> tuple[Interval, FloatArray]:
+    """Return bounds of a loss on boxes, and the largest slopes there."""
+    found, smooth = system(lower, upper)
+    centre = 0.5 * lower + 0.5 * upper
+    at_centre, _ = system(centre, centre)
+    slope = np.maximum(np.abs(found.lower[1:]), np.abs(found.upper[1:])).T
+    change = (slope * (upper - lower)).sum(axis=1)  # nearly twice what rounding needs
+    change = np.where(smooth, change, np.inf)
+    least = np.fmax(found.lower[0], at_centre.lower[0] - change)
+    most = np.fmin(found.upper[0], at_centre.upper[0] + change)
+    return Interval(least, most), slope

@@ -398,7 +398,8 @@ def morse_indices(system: Derivatives, lower: FloatArray, upper: FloatArray) -> 
     eigenvalues = np.linalg.eigvalsh(middle)
     dim = middle.shape[1]
     rounding = 16.0 * dim * np.finfo(float).eps * np.abs(eigenvalues).max(axis=1, initial=0.0)
-    reach = np.linalg.norm(hessian.radius, axis=(1, 2)) * (1.0 + 1e-12) + rounding
+    # The largest sum of a row, which has no squares to underflow, is no less than the norm.
+    reach = hessian.radius.sum(axis=2).max(axis=1, initial=0.0) * (1.0 + 1e-12) + rounding
     known = (np.abs(eigenvalues) > reach[:, np.newaxis]).all(axis=1) & np.isfinite(reach)
     return np.where(known, (eigenvalues < 0.0).sum(axis=1), -1)
 

@@ -122,7 +122,9 @@ def barriers(
 
     The minimum over all ways is one over the saddles of index 1: the lowest way leads through
     the minimum spanning tree of the minima, joined by saddles.  It is exact if every such saddle
-    is listed; a missing one can only make barriers too high.
+    is listed; a missing, degenerate or lost one can only make barriers too high.  The attribute
+    ``complete`` says what the list says of itself, "certified" or "estimated", or "unknown";
+    ``skipped`` counts its degenerate points, and ``lost`` the descents that reached no minimum.
 
     Parameters
     ----------
@@ -167,16 +169,16 @@ def barriers(
         for some, others in (merge.members, merge.members[::-1]):
             highest[np.ix_(some, others)] = merge.value
     sides = "minimum other"
-    about = "loss on the lowest pass between minimum and other"
     data = {
-        "pass_value": variable(sides, highest, about),
+        "pass_value": variable(sides, highest, "loss on the lowest pass between minimum and other"),
         "barrier": variable(sides, highest - low[:, None], "lowest pass above the minimum"),
         "value": variable("minimum", low, "loss at the minimum"),
     }
     coordinates = {
         name: variable(name, listed.minima, "number of the point") for name in sides.split()
     }
-    return xr.Dataset(data, coordinates, {"landscape": repr(landscape)})
+    about = _vouched(landscape, critical_points, listed, joined)
+    return xr.Dataset(data, coordinates, about)
 
 
 def disconnectivity(
@@ -201,7 +203,8 @@ def disconnectivity(
     xarray.Dataset
         Along `node`, first the minima as in the list, then the merges from low to high:
         `value`, `point` (number of the minimum or saddle), `position`, `parent` (the merge
-        above it; -1 at the top of each tree) and `size`, the number of minima below.
+        above it; -1 at the top of each tree) and `size`, the number of minima below.  Attributes
+        ``complete``, ``skipped`` and ``lost`` as for `barriers`.
 
     Raises
     ------
@@ -237,7 +240,21 @@ def disconnectivity(
         "parent": variable("node", parent, "node of the merge above; -1 at the top"),
         "size": variable("node", np.array(size, dtype=np.int64), "number of minima below"),
     }
-    return xr.Dataset(data, attrs={"landscape": repr(landscape), "minima": leaves})
+    about = _vouched(landscape, critical_points, listed, joined)
+    return xr.Dataset(data, attrs={**about, "minima": leaves})
+
+
+def _vouched(
+    landscape: Landscape, critical_points: xr.Dataset, listed: _Listed, joined: xr.Dataset
+) -> dict[str, Any]:
+    """Return the landscape, and what is known about what a graph leaves out."""
+    sides = np.stack([joined[f"minimum_{side}"].to_numpy() for side in "ab"])
+    return {
+        "landscape": repr(landscape),
+        "complete": critical_points.attrs.get("complete", "unknown"),
+        "skipped": listed.degenerate,
+        "lost": int(np.count_nonzero(sides < 0)),
+    }
 
 
 class _Merge(NamedTuple):

@@ -28,7 +28,13 @@ from numpy.typing import ArrayLike, NDArray
 
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry._dataset import variable
-from fastdescent.geometry.certificates import LISTED, Certificate, bounded_below, certificate
+from fastdescent.geometry.certificates import (
+    LISTED,
+    Certificate,
+    bounded_below,
+    certificate,
+    value_bounds,
+)
 from fastdescent.geometry.clusters import NARROW
 from fastdescent.geometry.hessians import has_hessian
 from fastdescent.geometry.intervals import Formulas, traced
@@ -38,6 +44,13 @@ from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_integer, is_number
 
 __all__ = ["checked_count", "find_critical_points", "searched_box"]
+
+#: Share of a usual value below which two values are the same, whatever is known about rounding.
+_EQUAL = 1e-9
+#: Share of a usual value that rounding may be.
+_ROUNDINGS = 4096.0 * EPSILON
+#: Relative error of minima as they are printed.
+_PRINTED = 1e-9
 
 
 def find_critical_points(
@@ -115,10 +128,10 @@ def find_critical_points(
 
         A list is certified if every critical point in the box is proven to be a single one or
         lies in a cluster no wider than 1e-6 of the box's sides, in each of which existence is
-        proven and one point is listed.  Several could be hidden in one cluster, which floating
-        point numbers hardly tell apart; where the degree is 0 and the loss does not rise on all
-        sides (x^2 + y^3) existence is not proven, and the list stays estimated.  A cluster that
-        reaches across a face of the box counts as inside.
+        proven and one point is listed.  Several could be hidden in one cluster: what matters
+        within 1e-6 of the box needs a smaller one.  Where the degree is 0 and the loss does not
+        rise on all sides (x^2 + y^3) existence is not proven, and the list stays estimated.  A
+        cluster that reaches across a face of the box counts as inside.
         Attributes: ``complete``, certified or estimated, and ``completeness`` in words;
         ``missing_mass``, the Good-Turing estimate of the probability that one more start finds a
         new point, and ``missing_mass_upper``, a 95 % bound: that of the second half of the starts
@@ -128,8 +141,10 @@ def find_critical_points(
 
         A minimum is global if its value is the known minimum, local if a lower value is known
         anywhere in the box; in a certified list the lowest one is global in the box if interval
-        bounds on the faces, and in clusters, are not below it.  Attribute ``scope_basis`` says
-        which.
+        bounds on the faces, and in clusters, are not below it.  Values are equal if they differ
+        by no more than the formula's bounds allow where the points can be, or than 1e-12 of a
+        usual value without a proof; of a known minimum nine digits count.  Attribute
+        ``scope_basis`` says which.
 
     Raises
     ------
@@ -171,7 +186,9 @@ def find_critical_points(
             search.gather(*proof.hulls(), alone=proof.undecided == 0)
         search.drop_jumps()
         points = _classified(search, proof)
-        scope, basis = _scopes(search, points, _bounded(formulas, search, points, proof))
+        noise = _noise(formulas, search, points)
+        bounded = _bounded(formulas, search, points, proof, noise)
+        scope, basis = _scopes(search, points, bounded, noise)
     return _dataset(search, points, proof, scope, basis, seed)
 
 
@@ -277,58 +294,82 @@ def _order(search: Search, value: FloatArray) -> IntArray:
     return np.lexsort((*cells.T[::-1], level))
 
 
+def _accounted(search: Search) -> bool:
+    """Return whether nothing was found but what is proven."""
+    return bool((search.proven | (search.cluster >= 0)).all())
+
+
 def _bounded(
-    formulas: Formulas | None, search: Search, points: _Points, proof: Certificate
+    formulas: Formulas | None,
+    search: Search,
+    points: _Points,
+    proof: Certificate,
+    noise: FloatArray,
 ) -> bool:
     """Return whether the lowest listed value is proven to be the lowest in the box.
 
-    It counts as that if no other one is lower by more than the margin within which values are
-    equal.
+    It counts as that if no other one is lower by more than its own uncertainty.
     """
     if formulas is None or not proof.whole or search.landscape.minimum is not None:
         return False
-    if points.bare or points.extremum[int(points.value.argmin())] != "minimum":
+    if points.bare or not _accounted(search):
         return False
-    level = float(points.value.min()) - _margin(search, points)
+    lowest = int(points.value.argmin())
+    if points.extremum[lowest] != "minimum":
+        return False
+    level = float(points.value[lowest] - noise[lowest])
     return bounded_below(formulas, search.bounds, proof, level)
 
 
-def _scopes(search: Search, points: _Points, bounded: bool) -> tuple[list[str], str]:
+def _scopes(
+    search: Search, points: _Points, bounded: bool, noise: FloatArray
+) -> tuple[list[str], str]:
     """Return whether extrema are global or local, and how that is known."""
     if points.bare:
         return [], "no critical point"
-    seen = _seen(search, points)
-    lowest, highest = float(seen.min()), float(seen.max())
-    known, margin = search.landscape.minimum, _margin(search, points)
-    if known is not None and lowest < known - margin:
+    value, seen = points.value, _seen(search, points)
+    least, slack = float(seen.min()), float(noise[value.argmin()])
+    known = search.landscape.minimum
+    if known is not None and least < known - _PRINTED * abs(known) - slack:
         known = None  # that of another box
     basis = "values seen in the box, at starts, on faces and at corners"
-    least = lowest
     if known is not None:
         basis, least = "the known minimum of the landscape; " + basis, known
+        slack = _PRINTED * abs(known)
     elif bounded:
         basis = "global in the box: interval bounds on its faces are not below; " + basis
+    low = value <= least + slack + noise
+    below = value < seen.max() - noise - noise[value.argmax()]
     scopes = []
-    for kind, extremum, value in zip(
-        points.kind, points.extremum, points.value.tolist(), strict=True
-    ):
-        low = value <= least + margin
+    for row, (kind, extremum) in enumerate(zip(points.kind, points.extremum, strict=True)):
         lowest_kind = extremum == "minimum" or (kind == "degenerate" and not extremum)
-        below, above = extremum == "minimum" and not low, extremum == "maximum"
-        if lowest_kind and low and (known is not None or bounded):
+        if lowest_kind and low[row] and (known is not None or bounded):
             scopes.append("global")
-        elif below or (above and value < highest - margin):
+        elif (extremum == "minimum" and not low[row]) or (extremum == "maximum" and below[row]):
             scopes.append("local")
         else:
             scopes.append("unknown")
     return scopes, basis
 
 
-def _margin(search: Search, points: _Points) -> float:
-    """Return the difference below which two values count as equal: 1e-9 of a usual one."""
+def _noise(formulas: Formulas | None, search: Search, points: _Points) -> FloatArray:
+    """Return by how much each value may differ from that of the point that it stands for.
+
+    With a formula that is bounded within the distance to which a position is known, or within
+    the point's cluster; without one it is `_ROUNDINGS` of a usual value, whose terms cancel.
+    """
+    if points.bare:
+        return np.empty(0)
     seen = _seen(search, points)
     usual = float(np.median(seen - seen.min()))
-    return 1e-9 * max(abs(search.landscape.minimum or 0.0), usual)
+    if formulas is None:
+        return np.full(len(points.value), _ROUNDINGS * usual)
+    x = points.position
+    reach = search.spread[points.order] + 4.0 * EPSILON * np.abs(x)
+    reach += np.outer(np.nan_to_num(points.width), search.width)
+    bounds = value_bounds(formulas, x - reach, x + reach)
+    found = 4.0 * np.maximum(bounds.upper - points.value, points.value - bounds.lower)
+    return np.asarray(np.fmin(found, _EQUAL * usual))
 
 
 def _seen(search: Search, points: _Points) -> FloatArray:
@@ -364,9 +405,8 @@ def _dataset(
     search: Search, points: _Points, proof: Certificate, scope: list[str], basis: str, seed: int
 ) -> xr.Dataset:
     missing = _missing(search)
-    accounted = bool((search.proven | (search.cluster >= 0)).all())
     number = proof.number + proof.clustered
-    certified = proof.whole and accounted and len(points.value) == number
+    certified = proof.whole and _accounted(search) and len(points.value) == number
 
     def text(values: list[str]) -> Any:
         return np.array(values, dtype="<U10")

@@ -342,6 +342,8 @@ def _bend(
     return None
 
 
+#: Conditions that are no combinations of others.
+_RELATIONS = ("<", "<=", ">", ">=", "==", "!=")
 #: Operations that bend somewhere, besides quotients and powers; relations are inside `where`.
 _SHARP = ("abs", "sign", "sqrt", "half_inverse", "log", "where", "maximum", "minimum")
 
@@ -357,17 +359,45 @@ def _bending(item: Expression, bits: dict[int, int]) -> int:
     return bits[item.serial] if bends else 0
 
 
-def _sharp(
-    item: Expression, inside: Sequence[Interval], known: list[BoolArray | None], corners: bool
+def _end(operation: str, payload: Any, last: Interval) -> BoolArray | None:
+    """Return where an operation may be no number in a part of a box."""
+    if operation == "/":
+        return last.contains(0.0)
+    if operation == "log":
+        return np.asarray(last.lower <= 0.0)
+    if operation == "sqrt" or (operation == "**" and not payload.is_integer()):
+        return np.asarray(last.lower < 0.0)
+    return None
+
+
+def _anywhere(
+    item: Expression,
+    inside: Sequence[Interval],
+    own: BoolArray | None,
+    known: list[BoolArray | None],
 ) -> BoolArray | None:
-    """Return where a node may bend, or one that it is made of; None for nowhere."""
+    """Return where something holds for a node or for one that it is made of; None for nowhere."""
     if item.operation == "where":  # what is not chosen does not matter
         never = inside[0].upper == 0.0, inside[0].lower == 1.0
         branches = zip(known[1:], never, strict=True)
         known = [known[0], *(None if bend is None else bend & ~no for bend, no in branches)]
-    bends = _bend(item.operation, item.payload, inside, corners), *known
-    there = [bend for bend in bends if bend is not None]
+    there = [mask for mask in (own, *known) if mask is not None]
     return functools.reduce(operator.or_, there) if there else None
+
+
+def _decided(
+    relation: str, a: Interval, b: Interval, known: Sequence[BoolArray | None]
+) -> Interval:
+    """Return what a relation is on boxes, in parts of which its sides may be no numbers.
+
+    It does not hold there, and `!=` does, whatever it is in the rest.
+    """
+    found = _compared(relation, a, b)
+    for lost in known:
+        if lost is not None:
+            open_ = lost & ~(a.empty | b.empty)
+            found = Interval(np.where(open_, 0.0, found.lower), np.where(open_, 1.0, found.upper))
+    return found
 
 
 @dataclass(frozen=True)
@@ -581,24 +611,27 @@ class Enclosure:
     ) -> None:
         values: dict[int, Interval] = {}
         sharp: dict[int, BoolArray | None] = {}
+        lost: dict[int, BoolArray | None] = {}
         for place, item in enumerate(self._nodes):
             inside = [values[argument.serial] for argument in item.arguments]
+            bends, ends = ([m.get(a.serial) for a in item.arguments] for m in (sharp, lost))
+            operation, payload = item.operation, item.payload
             if not inside:
                 values[item.serial] = self._leaf(item, low, high)
+            elif operation in _RELATIONS:  # what a relation is made of bends no branch
+                values[item.serial] = _decided(operation, inside[0], inside[1], ends)
             else:
-                known = [sharp.get(argument.serial) for argument in item.arguments]
-                sharp[item.serial] = _sharp(item, inside, known, self._corners)
-                bounds = BOUNDS.get(item.operation)
+                bend = _bend(operation, payload, inside, self._corners)
+                sharp[item.serial] = _anywhere(item, inside, bend, bends)
+                end = _end(operation, payload, inside[-1])
+                lost[item.serial] = _anywhere(item, inside, end, ends)
                 values[item.serial] = (
-                    inside[0] ** item.payload
-                    if item.operation == "**"
-                    else bounds(*inside)
-                    if bounds
-                    else _compared(item.operation, *inside)
+                    inside[0] ** payload if operation == "**" else BOUNDS[operation](*inside)
                 )
             for serial in self._forgotten.get(place, ()):
                 del values[serial]
                 sharp.pop(serial, None)
+                lost.pop(serial, None)
         for row, serial in enumerate(self._roots):
             bend = sharp.get(serial)
             if bend is not None:

@@ -123,7 +123,10 @@ def isolate(
     regions = _Regions(system, bounds)
     if guesses is not None:
         regions.add(np.asarray(guesses, dtype=float))
-    small = _SMALLEST * (bounds[:, 1] - bounds[:, 0])
+    # Far from the origin neighbouring numbers are farther apart than that.
+    small = np.maximum(
+        _SMALLEST * (bounds[:, 1] - bounds[:, 0]), 4.0 * np.spacing(np.abs(bounds).max(axis=1))
+    )
     lower, upper = bounds[np.newaxis, :, 0], bounds[np.newaxis, :, 1]
     left: list[tuple[FloatArray, FloatArray]] = []
     examined = 0

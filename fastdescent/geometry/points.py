@@ -11,7 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from fastdescent import memory
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry._dataset import variable
+from fastdescent.geometry.certificates import value_bounds
 from fastdescent.geometry.hessians import has_hessian, hessians, points_in_domain
+from fastdescent.geometry.intervals import traced
 from fastdescent.geometry.scales import Scales, checked_scale
 from fastdescent.geometry.spectra import symmetric_eigen
 from fastdescent.landscapes import Landscape
@@ -77,7 +79,8 @@ def classify_points(
         ``gradient_norm``, ``eigenvalues`` (ascending), ``kind``, ``index`` (number of negative
         eigenvalues that decide; -1 at regular points), ``scope`` and ``margin``.
 
-        ``scope``: a minimum is "global" if it is as low as the known minimum, and "local" if
+        ``scope``: a minimum is "global" if it is as low as the known minimum, to rounding and
+        to what Newton's method would still descend there, and "local" if
         something lower is known: that minimum, or one of the points.  A maximum is "local" if one
         of the points is higher.  Everything else is "unknown"; the attribute ``scope_from`` says
         what was known.  ``margin``: by how many decades the nearest threshold could move before
@@ -122,7 +125,7 @@ def classify_points(
     ]
     found = _Measured(*(np.concatenate(parts) for parts in zip(*blocks, strict=True)))
     kind, index = _kinds(found)
-    scope, known = _scopes(landscape, kind, found.value, unit)
+    scope, known = _scopes(landscape, points, kind, found, unit)
     pairs = "point eigenvalue"
     variables = {
         "position": variable("point coordinate", points.copy(), "position"),
@@ -209,24 +212,51 @@ def _kinds(found: _Measured) -> tuple[NDArray[np.str_], IntArray]:
 
 
 def _scopes(
-    landscape: Landscape, kind: NDArray[np.str_], value: FloatArray, unit: Scales
+    landscape: Landscape,
+    points: FloatArray,
+    kind: NDArray[np.str_],
+    found: _Measured,
+    unit: Scales,
 ) -> tuple[NDArray[np.str_], str]:
     """Return what is known about each point's rank among all, and from what."""
+    value = found.value
     scope = np.full(len(kind), "unknown", dtype="<U7")
     finite = value[np.isfinite(value)]
     if not finite.size:
         return scope, "no finite value"
     known = landscape.minimum
     lowest = float(finite.min()) if known is None else min(known, float(finite.min()))
-    # Values of one minimum differ by the roundings of a sum.
-    slack = 1e-10 * max(unit.loss, abs(lowest))
     minimum, maximum = kind == "minimum", kind == "maximum"
-    scope[minimum & (value > lowest + slack)] = "local"
-    scope[maximum & (value < finite.max() - slack)] = "local"
+    usual = 1e-10 * max(unit.loss, abs(lowest))
+    high = minimum & (value > lowest + usual)
+    near = np.flatnonzero(minimum & (value > lowest) & ~high)
+    high[near] = _higher(landscape, points[near], found, near, lowest)
+    scope[high] = "local"
+    scope[maximum & (value < finite.max() - usual)] = "local"
     if known is None:
         return scope, f"the lowest and the highest value of {len(value)} points"
-    scope[minimum & (value <= known + slack)] = "global"
+    scope[minimum & ~high & (value <= known + usual)] = "global"
     return scope, f"the known minimum {known!r}, and the highest value of {len(value)} points"
+
+
+def _higher(
+    landscape: Landscape, points: FloatArray, found: _Measured, rows: IntArray, lowest: float
+) -> NDArray[np.bool_]:
+    """Return which minima are surely higher than a value, however large the losses around are.
+
+    Neither the way that is left to the bottom, by Newton's decrement, nor the digits of a printed
+    minimum, nor rounding as the formula's bounds tell it, explain the difference.
+    """
+    rest = found.value[rows] - lowest - 1e-10 * abs(lowest)
+    rest -= found.norm[rows] ** 2 / found.eigenvalues[rows, 0]
+    open_ = np.flatnonzero(rest > 0.0)
+    higher = np.zeros(len(rows), dtype=bool)
+    formulas = traced(landscape) if open_.size else None
+    if formulas is not None:
+        reach = 4.0 * np.finfo(float).eps * np.abs(points[open_])
+        bounds = value_bounds(formulas, points[open_] - reach, points[open_] + reach)
+        higher[open_] = rest[open_] > 4.0 * (bounds.upper - bounds.lower)
+    return higher
 
 
 def _margins(norm: FloatArray, threshold: float, share: FloatArray, curvature: float) -> FloatArray:

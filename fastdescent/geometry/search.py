@@ -40,9 +40,10 @@ class Search:
     """What Newton's method found from many starts.
 
     ``ends`` holds where each start ended and ``label`` the row of ``points`` that this is, -1 for
-    nowhere; ``proven`` says which points are proven single zeros, and ``degree`` their degrees, NaN
-    if not known; ``cluster`` in which proven cluster one stands, -1 for none; ``flat`` counts the
-    starts that ended where gradient and Hessian vanish all around.
+    nowhere; ``proven`` says which points are proven single zeros, ``degree`` their degrees, NaN
+    if not known, and ``spread`` the sides of the boxes in which they lie; ``cluster`` in which
+    proven cluster one stands, -1 for none; ``flat`` counts the starts that ended where gradient
+    and Hessian vanish all around.
     """
 
     landscape: Landscape
@@ -55,6 +56,7 @@ class Search:
     label: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     proven: BoolArray = field(default_factory=lambda: np.empty(0, dtype=bool))
     degree: FloatArray = field(default_factory=lambda: np.empty(0))
+    spread: FloatArray = field(default_factory=lambda: np.empty((0, 0)))
     cluster: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
     flat: int = 0
 
@@ -233,6 +235,7 @@ class Search:
     def _unproven(self) -> None:
         self.proven = np.zeros(len(self.points), dtype=bool)
         self.degree = np.full(len(self.points), np.nan)
+        self.spread = np.zeros(self.points.shape)
         self.cluster = np.full(len(self.points), -1)
 
     def polished(self, x: FloatArray) -> FloatArray:
@@ -291,7 +294,7 @@ class Search:
         """
         zeros = np.clip(self.polished(0.5 * lower + 0.5 * upper), lower, upper)
         usable = self.defined(zeros)
-        zeros, degree = zeros[usable], degree[usable]
+        zeros, degree, spread = zeros[usable], degree[usable], (upper - lower)[usable]
         if not len(zeros):
             return
         tree = self._tree(zeros)
@@ -301,7 +304,7 @@ class Search:
         nearest = tree.query(self.ends[moved] / self.width, p=np.inf)[1]
         self._replace(near, zeros, moved, nearest)
         self.proven = np.arange(len(self.points)) >= len(self.points) - len(zeros)
-        self.degree[self.proven] = degree
+        self.degree[self.proven], self.spread[self.proven] = degree, spread
 
     def gather(
         self, lower: FloatArray, upper: FloatArray, position: FloatArray, *, alone: bool
@@ -339,6 +342,7 @@ class Search:
         self.points = np.concatenate([self.points[~gone], new])
         self.proven = np.append(self.proven[~gone], np.zeros(len(new), dtype=bool))
         self.degree = np.append(self.degree[~gone], np.full(len(new), np.nan))
+        self.spread = np.concatenate([self.spread[~gone], np.zeros_like(new)])
         self.cluster = np.append(self.cluster[~gone], np.full(len(new), -1))
 
     def drop_jumps(self) -> None:

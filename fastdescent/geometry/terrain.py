@@ -21,6 +21,8 @@ from fastdescent.statistics import mean_share_interval, wilson_interval
 __all__ = ["escape_summary", "escape_time", "terrain_time"]
 
 _CODE = {name: code for code, name in enumerate(REGIONS)}
+# Rounding of a quantile, and of its product with a number of trajectories.
+_ROUNDING = 4.0 * float(np.finfo(float).eps)
 
 
 def terrain_time(
@@ -66,13 +68,14 @@ def terrain_time(
         ``dwell_censored``, the steps of all stays over the number of those that ended, takes them
         into account: it is the maximum-likelihood estimate of the mean if a trajectory is as
         likely to leave at any step as at any other.
-        ``stalled``: fraction of trajectories whose steps ran out with their end in the region.
+        ``stalled``: fraction of trajectories whose steps ran out with the last recorded place in
+        the region; those that stand in no region are in none.
 
     Raises
     ------
     InvalidValueError
-        If the result has no recorded positions, belongs to a landscape of another dimension, or
-        a value is not allowed.
+        If the result has no recorded positions, belongs to a landscape of another dimension or
+        to several ones, or a value is not allowed.
 
     Examples
     --------
@@ -198,7 +201,8 @@ def _cell(
     rows, stands = codes.reshape(-1, codes.shape[-1]), weight.reshape(-1, codes.shape[-1])
     moves, stays = _stays(rows, stands)
     total = moves.sum(axis=1, keepdims=True)
-    ends = _ends(rows, stands)[lives.stalled[at].ravel()]
+    # Whoever stands where there is no region is not where it was before.
+    ends = _ends(rows, lives.weight[at].reshape(rows.shape))[lives.stalled[at].ravel()]
     return {
         "fraction": fraction,
         "fraction_lower": lower,
@@ -420,7 +424,8 @@ def quantile_intervals(
     half = 0.5 * (1.0 - confidence)
     # By rank from 1; nothing is known below the first and above the last.
     padded = np.concatenate([[0.0], times, [np.inf]])
-    middle = np.clip(np.ceil(quantiles * n), 1, n).astype(int)
+    # The product may be above a whole number by rounding: 0.07 * 100 is 7.000000000000001.
+    middle = np.clip(np.ceil(quantiles * n * (1.0 - _ROUNDING)), 1, n).astype(int)
     low = np.asarray(binom.ppf(half, n, quantiles), dtype=int)
     high = np.minimum(np.asarray(binom.ppf(1.0 - half, n, quantiles), dtype=int) + 1, n + 1)
     return padded[middle], padded[low], padded[high]

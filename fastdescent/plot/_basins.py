@@ -10,6 +10,7 @@ import xarray as xr
 from matplotlib.colors import LogNorm, Normalize, to_rgb
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
+from matplotlib.ticker import LogLocator
 
 from fastdescent.errors import InvalidValueError
 from fastdescent.geometry.attractors import REST_POINT
@@ -58,6 +59,10 @@ OTHERS = {
     "resting": "0.9",
     "converged": "1.0",
 }
+# Share of the ends whose losses have a colour of their own.
+_SHOWN = 0.99
+# Most ticks on an axis of rows.
+_MOST_TICKS = 12
 # More attractors than this are dots: their marks would hide the map.
 _MOST_MARKS = 30
 _WORDS = {
@@ -95,9 +100,9 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
     """Draw which attractor each start of a grid reaches.
 
     Up to seven attractors have a colour each, with their share of the starts in the legend;
-    if more of them are reached, they are coloured by loss.  Starts that reach none are grey:
-    nearly black where they diverge.  On a grid of one dimension the swept parameter is the
-    second axis.
+    if more of them are reached, they are coloured by loss, up to that of 99 % of the ends.
+    Starts that reach none are grey: nearly black where they diverge.  On a grid of one dimension
+    the swept parameter is the second axis.
 
     Parameters
     ----------
@@ -105,7 +110,8 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
         A result of `geometry.basins` on a grid: of two dimensions and with one value of each
         swept parameter, or of one dimension with one swept parameter.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; axes of a new figure by default.
+        Where to draw; axes of a new figure by default.  A figure of several maps has room for
+        their legends with ``layout="compressed"``.
     legend : bool
         Whether to draw the legend, below the axes.
 
@@ -132,10 +138,12 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
     attractor = plane.cells("attractor")
     image = np.ones((*attractor.shape, 3))
     rows, colours = attractor_colours(ds, _WHITE)
-    if not rows.size:
-        scale = mpl.cm.ScalarMappable(_loss_norm(ds), "viridis")
-        ax.figure.colorbar(scale, ax=ax, pad=0.02, aspect=28).set_label("loss at the attractor")
     reached = attractor >= 0
+    if not rows.size and reached.any():
+        norm, above = _loss_norm(ds)
+        scale = mpl.cm.ScalarMappable(norm, "viridis")
+        bar = ax.figure.colorbar(scale, ax=ax, pad=0.02, aspect=28, extend=above)
+        bar.set_label("loss at the attractor")
     image[reached] = colours[attractor[reached]]
     handles = _entries(ds, attractor, rows, colours)
     handles += _paint_others(image, plane, ~reached)
@@ -152,15 +160,15 @@ def basins(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Ax
 def basin_times(ds: xr.Dataset, ax: Axes | None = None, *, legend: bool = True) -> Axes:
     """Draw how many updates each start of a grid needs to reach its attractor.
 
-    The colours are logarithmic.  Starts that reach no attractor are grey as in `basins`, and so
-    are those that come to rest without passing the stopping test: nobody saw when.
+    The colours are logarithmic.  Starts that reach no attractor are grey as in `basins`; those
+    that come there without passing the stopping test are pale blue: nobody saw when.
 
     Parameters
     ----------
     ds : xarray.Dataset
         A result of `geometry.basins` on a grid, as in `basins`.
     ax : matplotlib.axes.Axes, optional
-        Where to draw; axes of a new figure by default.
+        Where to draw, as in `basins`; axes of a new figure by default.
     legend : bool
         Whether to draw the legend, below the axes.
 
@@ -219,11 +227,9 @@ def attractor_colours(ds: xr.Dataset, white: float) -> tuple[IntArray, FloatArra
     """
     rows = np.arange(ds.sizes["basin"])
     if len(rows) > len(_COLOURS):
-        labels = [ds[name].to_numpy() for name in ("attractor", "flow_attractor") if name in ds]
-        rows = np.unique(np.concatenate([array.ravel() for array in labels]))
-        rows = rows[rows >= 0]
+        rows = np.unique(_reached(ds))
     if len(rows) > len(_COLOURS):
-        shades = np.asarray(mpl.colormaps["viridis"](_loss_norm(ds)(ds["attractor_value"])))
+        shades = np.asarray(mpl.colormaps["viridis"](_loss_norm(ds)[0](ds["attractor_value"])))
         return rows[:0], shades[:, :3]
     colours = np.ones((ds.sizes["basin"], 3))
     solid = np.array([to_rgb(colour) for colour in _COLOURS[: len(rows)]]).reshape(-1, 3)
@@ -231,9 +237,22 @@ def attractor_colours(ds: xr.Dataset, white: float) -> tuple[IntArray, FloatArra
     return rows, colours
 
 
-def _loss_norm(ds: xr.Dataset) -> Normalize:
+def _reached(ds: xr.Dataset) -> IntArray:
+    """Return the attractor that each trajectory reaches that reaches one."""
+    labels = [ds[name].to_numpy() for name in ("attractor", "flow_attractor") if name in ds]
+    every = np.concatenate([array.ravel() for array in labels])
+    return every[every >= 0]
+
+
+def _loss_norm(ds: xr.Dataset) -> tuple[Normalize, str]:
+    """Return the range of colours, and whether a bar needs an arrow for losses above it.
+
+    Few trajectories can be thrown very far: they shall not take all colours from the others.
+    """
     values = ds["attractor_value"].to_numpy()
-    return Normalize(values.min(), max(values.max(), np.nextafter(values.min(), np.inf)))
+    low = values.min()
+    high = max(np.quantile(values[_reached(ds)], _SHOWN), np.nextafter(low, np.inf))
+    return Normalize(low, high), "max" if high < values.max() else "neither"
 
 
 def run_title(ds: xr.Dataset) -> str:
@@ -317,8 +336,24 @@ def show(ax: Axes, image: Any, plane: Plane) -> None:
     if not plane.swept and 0.4 <= (right - left) / (top - bottom) <= 2.5:
         ax.set_aspect("equal")
     if not even:
-        shown = evenly(len(y), 12)
-        ax.set_yticks(shown.tolist(), numbers(plane.y[shown]))
+        ax.set_yticks(*_row_ticks(plane.y))
+
+
+def _row_ticks(values: FloatArray) -> tuple[list[float], list[str]]:
+    """Return where rows of equal height have ticks, and their labels.
+
+    Many rows that are evenly spaced in their logarithm have those of a log axis, others the
+    values of some rows.
+    """
+    if len(values) > _MOST_TICKS and values[0] > 0.0 and values[-1] > values[0]:
+        place, rows = np.log(values), np.arange(len(values))
+        if np.allclose(np.diff(place), (place[-1] - place[0]) / (len(values) - 1), rtol=1e-3):
+            subs = (1.0, 2.0, 5.0) if values[-1] < 1e3 * values[0] else (1.0,)
+            ticks = LogLocator(subs=subs, numticks=30).tick_values(values[0], values[-1])
+            inside = (ticks >= 0.999 * values[0]) & (ticks <= 1.001 * values[-1])
+            return np.interp(np.log(ticks[inside]), place, rows).tolist(), numbers(ticks[inside])
+    shown = evenly(len(values), _MOST_TICKS)
+    return shown.tolist(), numbers(values[shown])
 
 
 def _ends(nodes: FloatArray) -> tuple[float, float]:

@@ -12,6 +12,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike
 
 from fastdescent.errors import InvalidValueError
+from fastdescent.geometry._dataset import checked_dataset
 from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
 from fastdescent.geometry.scales import checked_box, scales
 from fastdescent.landscapes import Landscape
@@ -41,6 +42,8 @@ _COLOURS = {
     "concave": "#D55E00",
 }
 _MOST_BARS = 40
+# What the bars show.
+_SHARES = ("fraction", "fraction_lower", "fraction_upper")
 
 
 @styled
@@ -187,7 +190,7 @@ def terrain_time(
     Raises
     ------
     InvalidValueError
-        If there is nothing to draw, or more than 40 bars.
+        If a result is another one, there is nothing to draw, or more than 40 bars.
 
     Examples
     --------
@@ -205,7 +208,11 @@ def terrain_time(
     >>> [label.get_text() for label in ax.get_yticklabels()]
     ['descent, learning rate = 0.01', 'descent, learning rate = 0.02']
     """
-    labelled = {"": results} if isinstance(results, xr.Dataset) else dict(results)
+    labelled = {"": results} if isinstance(results, xr.Dataset) else results
+    if not isinstance(labelled, Mapping):
+        raise InvalidValueError("results", results, "a dataset, or a mapping from labels to some")
+    for ds in labelled.values():
+        checked_dataset("results", ds, _SHARES, "fastdescent.geometry.terrain_time")
     bars = [bar for label, ds in labelled.items() for bar in _bars(label, ds)]
     if not 1 <= len(bars) <= _MOST_BARS:
         raise InvalidValueError("results", len(bars), f"1 to {_MOST_BARS} bars", "select some")
@@ -263,7 +270,8 @@ def _number(ax: Axes, left: float, y: int, bar: _Bar, k: int) -> None:
     share, error = 100.0 * bar.shares[k], 100.0 * bar.error[k]
     if share < 8.0:
         return
-    said = f"{share:.0f} ± {error:.1g} %" if share >= 20.0 else f"{share:.0f} %"
+    width = f"{error:.0f}" if error >= 1.0 else f"{error:.1g}"  # not "1e+01"
+    said = f"{share:.0f} ± {width} %" if share >= 20.0 else f"{share:.0f} %"
     ax.text(
         left + 0.005 * share,
         y,

@@ -184,12 +184,13 @@ def maximum(size: Size) -> Claim:
         ("runs", "within 0.1 of a maximum in the end", "exact"),
         well[0] + himmelblau[0],
         "True, and more than that.",
-        f"{count:,} uniform starts. With eta below 1/L no run ends there, and on (x² - 1)²/4 none "
-        "does up to eta = 1, five times 1/L, nor at 1.5, where the minima are unstable but runs "
-        "keep to |x| > 0.23 in their well. At eta = 2 descent is the Chebyshev map T3 and its "
-        "runs are spread by the arcsine law, some of them near the maximum by chance; none stays. "
-        "From exactly 0 a run stays for ever, and from Himmelblau's maximum rounded to floating "
-        "point, too: there eta times the gradient is lost in rounding.",
+        f"{count:,} uniform starts, on the double well in [-√2, √2], which eta = 2 maps to "
+        "itself. With eta below 1/L no run ends there, and on (x² - 1)²/4 none does up to "
+        "eta = 1, five times 1/L, nor at 1.5, where the minima are unstable but runs keep to "
+        "|x| > 0.23 in their well. At eta = 2 descent is the Chebyshev map T3 and its runs are "
+        "spread by the arcsine law, some of them near the maximum by chance; none stays. From "
+        "exactly 0 a run stays for ever, and from Himmelblau's maximum rounded to floating point, "
+        "too: there eta times the gradient is lost in rounding.",
         well[1] | himmelblau[1],
         {"rates": sweep, "near": near_top(sweep, count // 5) / (count // 5)},
     )
