@@ -284,3 +284,20 @@ def test_morse_indices_are_proven_however_small_the_loss_is():
     system = Derivatives(made("1e-170*(x**2 + x**3)"), [0])
     assert morse_indices(system, np.array([[-1.0]]), np.array([[1.1]])).tolist() == [-1]
     assert morse_indices(system, np.array([[0.0]]), np.array([[0.1]])).tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("formula", "reach", "kinds"),
+    [
+        ("(x**2 - 2)**2", 1e12, {"minimum": 2, "maximum": 1}),
+        ("(x**2 + y - 11)**2 + (x + y**2 - 7)**2", 1e9, {"minimum": 4, "saddle": 4, "maximum": 1}),
+        ("(x**2 - 2)**2 + abs(y)", 1e9, {"degenerate": 3}),
+    ],
+)
+def test_points_that_are_close_against_the_box_are_told_apart(formula, reach, kinds):
+    """All of them lie within a millionth of the box, where branch and bound ends at first."""
+    landscape = fd.landscape(formula, domain=(-reach, 1.25 * reach))
+    points = find_critical_points(landscape, starts=16)
+    assert points.attrs["complete"] == "certified"
+    found = points.kind.values.tolist()
+    assert {kind: found.count(kind) for kind in set(found)} == kinds

@@ -1013,3 +1013,22 @@ def test_the_smallest_eigenvalue_is_that_of_the_witness():
     assert abs(np.linalg.eigvalsh(hessian)[0] - ds.smallest_eigenvalue) < 1e-12
     samples = np.random.default_rng(0).uniform(-6, 6, (1000, 2))
     assert ds.smallest_eigenvalue <= 0.0 <= np.linalg.eigvalsh(made.hessian(samples)).max()
+
+
+def test_ends_where_a_slope_is_proven_are_no_points():
+    """At (sqrt 2, y) Newton's step is 0 and the slope 1, small against those of the box.
+
+    Ends like these are dropped because their slopes have a sign, not because they are unproven.
+    """
+    landscape = fd.landscape("(x**2 - 2)**2 + abs(y)", domain=(-1000.0, 1250.0))
+    assert find_critical_points(landscape, starts=16, certify=False).sizes["point"] > 3
+    ds = find_critical_points(landscape, starts=16)
+    assert ds.attrs["complete"] == "certified"
+    # To rounding: 2e-16 of their size, or of the slopes' terms at 0.
+    at = np.sort(ds.position.values[:, 0])
+    np.testing.assert_allclose(at, [-(2**0.5), 0.0, 2**0.5], rtol=1e-15, atol=1e-15)
+    np.testing.assert_array_equal(ds.position.values[:, 1], 0.0)
+    # One point of a valley of minima cannot be proven, and stays.
+    valley = fd.landscape("(x*y - 1)**2", domain=(-3.0, 3.0))
+    ds = find_critical_points(valley, starts=16)
+    assert (ds.sizes["point"] > 10) & (ds.attrs["complete"] == "estimated")

@@ -15,7 +15,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from fastdescent.geometry.clusters import Cluster, Clusters, clusters, continuous, morse_indices
+from fastdescent.geometry.clusters import (
+    Cluster,
+    Clusters,
+    clusters,
+    continuous,
+    looked_closer,
+    morse_indices,
+)
 from fastdescent.geometry.intervals import Enclosure, Formulas, Interval
 from fastdescent.geometry.isolation import Derivatives, Isolated, halved, isolate
 from fastdescent.geometry.search import NEAR, Search
@@ -88,6 +95,7 @@ def certificate(formulas: Formulas, search: Search, max_boxes: int | None) -> Ce
         guesses = guesses[np.unique(cells, axis=0, return_index=True)[1]]
         box = search.closed[block]
         found = isolate(formulas, box, columns=block, guesses=guesses, max_boxes=max_boxes)
+        found = looked_closer(formulas, found, box, block)
         parts.append(found)
         made.append(clusters(formulas, found, box, block, search.anywhere, guesses))
     zeros = [_zeros(formulas, block, part) for block, part in zip(blocks, parts, strict=True)]

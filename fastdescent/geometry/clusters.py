@@ -31,7 +31,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from fastdescent.geometry.intervals import BoolArray, Enclosure, Formulas
-from fastdescent.geometry.isolation import Derivatives, Isolated, halved
+from fastdescent.geometry.isolation import Derivatives, Isolated, halved, isolate
 from fastdescent.parts import FloatArray, IntArray
 
 __all__ = [
@@ -40,6 +40,7 @@ __all__ = [
     "Clusters",
     "clusters",
     "continuous",
+    "looked_closer",
     "morse_indices",
     "topological_degree",
 ]
@@ -53,6 +54,8 @@ _MARGINS = (2e-9, 8e-9, 3.2e-8, 1.3e-7, 4.5e-7)
 _LAYER = 0.125
 #: Boxes that are grouped at once, and clusters that are looked into.
 _MOST_BOXES, _MOST_CLUSTERS = 1024, 256
+#: Clusters in which zeros are isolated anew, and the boxes that this may take in each.
+_MOST_HULLS, _CLOSER = 16, 512
 #: Pieces of the boundary, or of a face, of a hull before a proof gives up, and of a whole box.
 _MOST_PIECES, _MOST_OF_A_BOX = 1024, 65_536
 #: Boxes in which a jump is looked for, and the smallest ones relative to the first one.
@@ -164,6 +167,61 @@ def clusters(
     for cluster in proven:
         left &= ~((cluster.lower <= low) & (high <= cluster.upper)).all(axis=1)
     return Clusters(tuple(proven), low[left], high[left])
+
+
+def looked_closer(
+    formulas: Formulas, found: Isolated, box: FloatArray, columns: Sequence[int]
+) -> Isolated:
+    """Isolate the zeros in each group of undecided boxes, at the group's own scale.
+
+    Boxes of a millionth of the whole can hold several zeros, which are far apart against the
+    hull's sides.  Of a group that stays undecided nothing is changed.
+
+    Parameters
+    ----------
+    formulas, found, box, columns
+        As in `clusters`.
+
+    Returns
+    -------
+    Isolated
+
+    Examples
+    --------
+    >>> import fastdescent as fd
+    >>> from fastdescent.geometry.intervals import traced
+    >>> from fastdescent.geometry.isolation import isolate
+    >>> box = np.array([[-1e12, 1e12]])
+    >>> formulas = traced(fd.landscape("(x**2 - 2)**2", domain=(-1e12, 1e12)))
+    >>> found = isolate(formulas, box)
+    >>> len(found.lower), len(looked_closer(formulas, found, box, [0]).lower)
+    (0, 3)
+    """
+    low, high = found.undecided_lower, found.undecided_upper
+    width = box[:, 1] - box[:, 0]
+    if not 0 < len(low) <= _MOST_BOXES:
+        return found
+    hulls = _hulls(low, high, _near(found, NARROW * width), _MARGINS[-1] * width)
+    hulls = np.maximum(hulls[0], box[:, 0]), np.minimum(hulls[1], box[:, 1])
+    for lower, upper in list(zip(*hulls, strict=True))[:_MOST_HULLS]:
+        if (upper - lower > NARROW * width).any():
+            continue
+        hull = np.stack([lower, upper], axis=1)
+        inner = isolate(formulas, hull, columns=columns, max_boxes=_CLOSER)
+        found = replace(found, examined=found.examined + inner.examined)
+        if len(inner.undecided_lower):
+            continue
+        zeros = ((lower <= found.lower) & (found.upper <= upper)).all(axis=1)
+        boxes = found.undecided_lower, found.undecided_upper
+        open_ = ~((lower <= boxes[0]) & (boxes[1] <= upper)).all(axis=1)
+        found = replace(
+            found,
+            lower=np.concatenate([found.lower[~zeros], inner.lower]),
+            upper=np.concatenate([found.upper[~zeros], inner.upper]),
+            undecided_lower=boxes[0][open_],
+            undecided_upper=boxes[1][open_],
+        )
+    return found
 
 
 def _near(found: Isolated, margin: FloatArray) -> Isolated:

@@ -37,7 +37,7 @@ from fastdescent.geometry.certificates import (
 )
 from fastdescent.geometry.clusters import NARROW
 from fastdescent.geometry.hessians import has_hessian
-from fastdescent.geometry.intervals import Formulas, traced
+from fastdescent.geometry.intervals import Enclosure, Formulas, traced
 from fastdescent.geometry.scales import checked_box, checked_landscape
 from fastdescent.geometry.search import EPSILON, NEAR, Search
 from fastdescent.landscapes import Landscape
@@ -128,8 +128,8 @@ def find_critical_points(
 
         A list is certified if every critical point in the box is proven to be a single one or
         lies in a cluster no wider than 1e-6 of the box's sides, in each of which existence is
-        proven and one point is listed.  Several could be hidden in one cluster: what matters
-        within 1e-6 of the box needs a smaller one.  Where the degree is 0 and the loss does not
+        proven and one point is listed.  Clusters are searched once more at their own scale, yet
+        several points could be hidden in one.  Where the degree is 0 and the loss does not
         rise on all sides (x^2 + y^3) existence is not proven, and the list stays estimated.  A
         cluster that reaches across a face of the box counts as inside.
         Attributes: ``complete``, certified or estimated, and ``completeness`` in words;
@@ -184,6 +184,7 @@ def find_critical_points(
             proof = certificate(formulas, search, max_boxes)
             search.settle(proof.lower, proof.upper, proof.degree)
             search.gather(*proof.hulls(), alone=proof.undecided == 0)
+            search.drop_refuted(Enclosure(formulas.gradient, formulas.constants))
         search.drop_jumps()
         points = _classified(search, proof)
         noise = _noise(formulas, search, points)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from fastdescent.geometry.hessians import block_hessians, block_size, hessians, over_blocks
-from fastdescent.geometry.intervals import BoolArray
+from fastdescent.geometry.intervals import BoolArray, Enclosure
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray
 from fastdescent.starts import Uniform
@@ -366,11 +366,27 @@ class Search:
             slope = np.abs(self.landscape.gradient(beside)[:, i])
             change = np.abs(self.landscape.value(beside) - value)
             jumps |= change > 10.0 * slope * reach[:, i] + 1e3 * EPSILON * size
+        self._forget(free[jumps])
+
+    def drop_refuted(self, slopes: Enclosure) -> None:
+        """Forget unproven points round which a component of the gradient surely has a sign.
+
+        Newton's method also ends where slopes are small only against those elsewhere in the box.
+        """
+        free = np.flatnonzero(~self.proven & (self.cluster < 0))
+        if not len(free):
+            return
+        reach = self.tolerance * self.width
+        bounds, _ = slopes(self.points[free] - reach, self.points[free] + reach)
+        self._forget(free[((bounds.lower > 0.0) | (bounds.upper < 0.0)).any(axis=0)])
+
+    def _forget(self, rows: IntArray) -> None:
+        """Drop points; the starts that ended there ended nowhere."""
         gone = np.zeros(len(self.points), dtype=bool)
-        gone[free[jumps]] = True
+        gone[rows] = True
         self.label[(self.label >= 0) & np.append(gone, False)[self.label]] = -1
         none = np.zeros(len(self.label), dtype=bool)
-        self._replace(gone, x[:0], none, np.empty(0, dtype=np.int64))
+        self._replace(gone, self.points[:0], none, np.empty(0, dtype=np.int64))
 
     @property
     def found(self) -> IntArray:
