@@ -385,5 +385,5 @@ def _mark(kind: str) -> tuple[str, str, str]:
     """Return marker, colour and name of a kind of attractor."""
     if kind == REST_POINT:
         return _REST_MARK
-    marker, face, _ = MARKS.get(kind, ("P", "white", ""))
-    return marker, face, kind
+    marker, _, _ = MARKS.get(kind, ("P", "", ""))
+    return marker, "white", kind  # which no basin is

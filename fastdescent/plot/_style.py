@@ -132,7 +132,7 @@ def count_axis(axis: Axis) -> None:
 
 def log_ticks(axis: Axis, lower: float, upper: float) -> None:
     """Label a log axis: decades, and where these are too few also 2 and 5 times them."""
-    if lower > 0.0 and upper / lower < 30.0:
+    if lower > 0.0 and upper / lower < 100.0:
         axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
         axis.set_major_formatter(StrMethodFormatter("{x:,.6g}"))
     else:

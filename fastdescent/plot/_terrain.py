@@ -271,7 +271,8 @@ def _number(ax: Axes, left: float, y: int, bar: _Bar, k: int) -> None:
     if share < 8.0:
         return
     width = f"{error:.0f}" if error >= 1.0 else f"{error:.1g}"  # not "1e+01"
-    said = f"{share:.0f} ± {width} %" if share >= 20.0 else f"{share:.0f} %"
+    told = share >= 20.0 and error < 50.0  # the interval of one trajectory is all from 0 to 1
+    said = f"{share:.0f} ± {width} %" if told else f"{share:.0f} %"
     ax.text(
         left + 0.005 * share,
         y,

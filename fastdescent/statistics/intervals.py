@@ -87,7 +87,7 @@ def mean_share_interval(
 
     The coverage is the nominal one or more, except in small samples of a rare event: of shares
     that are almost always near 0 and else near 1, twenty may hold none of the latter; 95 %
-    intervals of such cover in 87 % of all cases, of fifty in 94 % (`scripts/terrain.py`).
+    intervals of such cover in 87 % of all cases, of fifty in 95 % (`scripts/terrain.py`).
 
     Parameters
     ----------
