@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 
 import matplotlib as mpl
 import pytest
@@ -20,6 +21,15 @@ def _no_leftover_signal_handlers():
     before = signal.getsignal(signal.SIGINT)
     yield
     assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.fixture(autouse=True)
+def _no_leftover_figures():
+    """What pyplot still holds would count as open in the next tests; figures stay usable."""
+    yield
+    pyplot = sys.modules.get("matplotlib.pyplot")
+    if pyplot is not None:
+        pyplot.close("all")
 
 
 @pytest.fixture

@@ -1050,12 +1050,6 @@ def test_noise_gives_probabilities():
 # ----------------------------------------------------------------------------------------- figures
 
 
-@pytest.fixture(autouse=True)
-def _figures_are_closed():
-    yield
-    plt.close("all")
-
-
 def test_basin_map_shows_the_labels():
     """Each cell has its attractor's colour, at its place: y upwards, x to the right."""
     grid = fd.starts.Grid([-6.0, -4.0], 6.0, counts=[12, 7])

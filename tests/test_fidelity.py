@@ -34,12 +34,6 @@ def _scales_of_fewer_points(monkeypatch):
         monkeypatch.setattr(BASINS, "scales", functools.partial(fd.geometry.scales, count=64))
 
 
-@pytest.fixture(autouse=True)
-def _figures_are_closed():
-    yield
-    plt.close("all")
-
-
 @pytest.fixture
 def larger_steps(monkeypatch):
     """In plain Python the flow is followed ten times faster: by steps that are small enough."""

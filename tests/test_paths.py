@@ -103,7 +103,6 @@ def listed(landscape, positions=None):
 )
 def test_documentation(module):
     assert doctest.testmod(module).failed == 0
-    plt.close("all")
 
 
 # Minimum-energy paths -------------------------------------------------------------------------
@@ -799,11 +798,10 @@ def test_bad_box():
 
 @pytest.fixture(autouse=True)
 def _nothing_leaks():
-    """No figure may change the global style; figures are closed after each test."""
+    """No figure may change the global style."""
     before = dict(mpl.rcParams)
     yield
     assert dict(mpl.rcParams) == before
-    plt.close("all")
 
 
 def _lines(ax):

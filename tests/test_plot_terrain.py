@@ -16,12 +16,6 @@ from fastdescent.plot import _contours, _style
 CELLS = 60 if JIT else 12
 
 
-@pytest.fixture(autouse=True)
-def _close():
-    yield
-    plt.close("all")
-
-
 def test_the_region_map_shows_the_regions_of_the_cells():
     landscape = fd.landscapes.Himmelblau()
     ax = plot.regions(landscape, cells=CELLS)

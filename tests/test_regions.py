@@ -566,7 +566,7 @@ def test_models_have_no_domain_and_what_is_not_finite_no_place(at_points):
 
 
 def test_a_domain_may_be_open_on_a_side():
-    class Slope(fd.Landscape):
+    class UpperHalf(fd.Landscape):
         """(x^2, y^2) for y > 0."""
 
         kernel = fd.landscapes.Bowl.kernel
@@ -577,13 +577,13 @@ def test_a_domain_may_be_open_on_a_side():
         curvature: fd.Values = fd.parameter(default=1.0)
 
     points = [[1e30, 1e-9], [-1e5, 0.0]]
-    assert g.spectrum(Slope(), points).attrs["outside_domain"] == 0
+    assert g.spectrum(UpperHalf(), points).attrs["outside_domain"] == 0
     for classify in (classify_points, classify_regions):
-        assert classify(Slope(), points, scale=UNIT).attrs["outside_domain"] == 0
+        assert classify(UpperHalf(), points, scale=UNIT).attrs["outside_domain"] == 0
         with pytest.raises(InvalidValueError, match=r"^scale: got None.*not bounded"):
-            classify(Slope(), points)
+            classify(UpperHalf(), points)
         with pytest.raises(InvalidValueError, match=r"x\[1\] of point 0: got -1"):
-            classify(Slope(), [[0.0, -1.0]], scale=UNIT)
+            classify(UpperHalf(), [[0.0, -1.0]], scale=UNIT)
 
 
 # Stays in regions.

@@ -780,7 +780,6 @@ def test_figure_on_given_axes_and_scales(edge):
     ax = spectra(along)
     assert ax.get_yscale() == "log"
     assert dashed(ax) == []
-    plt.close("all")
     assert figure is not None
 
 
