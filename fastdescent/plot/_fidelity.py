@@ -27,7 +27,7 @@ from fastdescent.plot._basins import (
     run_title,
     show,
 )
-from fastdescent.plot._curves import evenly, landscape_and_rule, numbers, words
+from fastdescent.plot._curves import evenly, numbers, words
 from fastdescent.plot._style import (
     MOST_BANDS,
     MOST_CURVES,
@@ -126,7 +126,7 @@ def fidelity(
     own, ds = ax is None, _checked(ds)
     if ax is None:
         ax = map_axes() if kind == "map" else new_axes(3.4)
-    title = f"{landscape_and_rule(ds)}: {_TITLE}"
+    title = f"{run_title(ds)}: {_TITLE}"
     if kind == "map":
         title = f"{run_title(ds)}: {_agreeing(ds)}"
         handles: list[Any] = _map(ds, ax, ds)
@@ -179,7 +179,7 @@ def fidelity_overview(ds: xr.Dataset) -> Figure:
         # Six columns are shared by one to three maps.
         rows.insert(0, [letter for letter in shown for _ in range(6 // len(shown))])
     figure = new_figure(5.8 if len(rows) == 2 else 3.2)
-    figure.suptitle(f"{landscape_and_rule(ds)}: {_TITLE}", fontsize="medium")
+    figure.suptitle(f"{run_title(ds)}: {_TITLE}", fontsize="medium")
     axes = figure.subplot_mosaic(rows)
     interval = str(ds.attrs["interval"])
     entries = _draw(axes["rate"], _rates(ds, axes["rate"], None), interval)
