@@ -19,7 +19,7 @@ from fastdescent.geometry import terrain
 from fastdescent.geometry.regions import REGIONS, classify_regions
 from fastdescent.geometry.scales import Scales
 from fastdescent.geometry.terrain import escape_time, terrain_time
-from fastdescent.statistics import mean_share_interval
+from fastdescent.statistics import mean_share_interval, pooled_interval
 
 GD = fd.optimizers.GradientDescent
 
@@ -338,6 +338,78 @@ def test_intervals_of_times_cover_those_of_all_starts():
     common = truth.fraction.values > 0.01
     assert common.sum() == 4
     assert covered[common].mean() < 0.99
+
+
+def test_a_pooled_share_of_equal_wholes_is_a_mean_of_shares():
+    shares = np.random.default_rng(2).random((30, 3))
+    expected = mean_share_interval(shares)
+    # The same sums in another order: a few units of rounding, times the beta function's slope.
+    np.testing.assert_allclose(pooled_interval(shares, 1.0, shares=True), expected, rtol=1e-12)
+
+
+def test_pooled_means_have_cochrans_variance():
+    """By hand: ratio 10 / 5; residuals 1, -2, 1, 0; variance 4/3 * 6 / 25; t_3 = 3.182446."""
+    lower, upper = pooled_interval([3.0, 2.0, 1.0, 4.0], [1.0, 2.0, 0.0, 2.0], shares=False)
+    factor = np.exp(3.182446305 * np.sqrt(4.0 / 3.0 * 6.0 / 25.0) / 2.0)
+    np.testing.assert_allclose([lower, upper], [2.0 / factor, 2.0 * factor], rtol=1e-9)
+    assert pooled_interval([3.0], [2.0], shares=False) == (0.0, np.inf)
+    assert pooled_interval([1.0], [2.0], shares=True) == (0.0, 1.0)
+    assert np.isnan(pooled_interval([0.0, 2.0], [0.0, 0.0], shares=False)).all()
+    with pytest.raises(InvalidValueError, match="from 0 to the wholes"):
+        pooled_interval([3.0], [2.0], shares=True)
+
+
+@pytest.mark.parametrize("shares", [True, False], ids=["shares", "lengths"])
+def test_pooled_intervals_cover_though_a_unit_hangs_together(shares):
+    """3000 sets of 50 units, each of which has a rate of its own: nominally 95 %.
+
+    The variance of 50 skewed units is uncertain: measured 95.8 and 93.6 % on 10^5 sets, within
+    4.5 standard errors of 0.37 and 0.45 %.
+    """
+    rng = np.random.default_rng(8)
+    wholes = rng.poisson(6.0, (50, 3000)) * (rng.random((50, 3000)) < 0.8)
+    if shares:
+        parts = rng.binomial(wholes, rng.beta(1.0, 3.0, wholes.shape))
+        truth, least, most = 0.25, 0.941, 0.975
+    else:
+        mean = rng.gamma(2.0, 5.0, wholes.shape)
+        parts = rng.gamma(np.maximum(wholes, 1), mean) * (wholes > 0)
+        truth, least, most = 10.0, 0.916, 0.957
+    lower, upper = pooled_interval(parts, wholes, shares=shares)
+    assert least < np.mean((lower <= truth) & (truth <= upper)) < most
+
+
+def test_transitions_and_stays_have_the_intervals_of_their_starts():
+    """A twin tallies moves and stays start by start."""
+    landscape = fd.landscapes.Rosenbrock(dim=2)
+    ds = rosenbrock(rate=1e-3, stop=fd.Stop(radius=50.0))
+    found = terrain_time(ds, landscape)
+    scale = fd.geometry.scales(landscape)
+    count = ds.sizes["start"]
+    moves, ended = np.zeros((count, 6, 6)), np.zeros((count, 6))
+    spent, stalled = np.zeros((count, 6)), np.zeros((count, 6))
+    for i in range(count):
+        path = ds.path.isel(start=i).values[: int(ds.steps[i]) + 1]
+        names = classify_regions(landscape, path, scale=scale, outside="keep").region.values
+        codes = [REGIONS.index(name) for name in names.tolist()]
+        for one, other in itertools.pairwise(codes):
+            moves[i, one, other] += 1
+        lives = [(code, len(list(group))) for code, group in itertools.groupby(codes)]
+        for code, length in lives[:-1]:
+            ended[i, code] += 1
+            spent[i, code] += length
+        stalled[i, codes[-1]] = int(ds.status[i]) == 0
+    given = {
+        "transitions": pooled_interval(moves, moves.sum(axis=2, keepdims=True), shares=True),
+        "dwell": pooled_interval(spent, ended, shares=False),
+        "stalled": mean_share_interval(stalled),
+    }
+    for name, (lower, upper) in given.items():
+        np.testing.assert_allclose(found[f"{name}_lower"], lower, rtol=1e-9, err_msg=name)
+        np.testing.assert_allclose(found[f"{name}_upper"], upper, rtol=1e-9, err_msg=name)
+    some = found.dwell_censored.notnull()
+    inside = found.dwell_censored_lower <= found.dwell_censored
+    assert (inside & (found.dwell_censored <= found.dwell_censored_upper)).where(some, True).all()
 
 
 @pytest.mark.parametrize("shares", [[], [1.5], [-0.1], [np.nan], 0.5])

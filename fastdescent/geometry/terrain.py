@@ -16,7 +16,7 @@ from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
 from fastdescent.geometry.scales import Scales, checked_landscape, checked_point, checked_scale
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
-from fastdescent.statistics import mean_share_interval, wilson_interval
+from fastdescent.statistics import mean_share_interval, pooled_interval, wilson_interval
 
 __all__ = ["escape_summary", "escape_time", "terrain_time"]
 
@@ -56,9 +56,8 @@ def terrain_time(
     xarray.Dataset
         With the result's swept parameters and dimension ``region`` (and ``next_region``):
 
-        ``fraction``, ``fraction_lower``, ``fraction_upper``: mean over the trajectories of the
-        fraction of steps spent in a region, with an interval for other starts (or seeds, where
-        there is one start; see `mean_share_interval`); nan if no trajectory was in any region.
+        ``fraction``: mean over the trajectories of the fraction of steps spent in a region; nan
+        if no trajectory was in any region.
 
         ``transitions``: probability that the next recorded place lies in ``next_region``, from
         all pairs of successive places; nan for regions never visited.  ``visits``: number of stays.
@@ -70,6 +69,10 @@ def terrain_time(
         likely to leave at any step as at any other.
         ``stalled``: fraction of trajectories whose steps ran out with the last recorded place in
         the region; those that stand in no region are in none.
+
+        ``fraction_lower``, ``fraction_upper`` and so on are intervals of these five, for other
+        starts, or seeds, where there is one start: `mean_share_interval` of the fractions, and
+        `pooled_interval`, in which the places of one start hang together, of the others.
 
     Raises
     ------
@@ -125,8 +128,6 @@ def terrain_time(
 
 _SAID: dict[str, tuple[tuple[str, ...], str]] = {
     "fraction": (("region",), "mean fraction of steps"),
-    "fraction_lower": (("region",), "lower end of its interval"),
-    "fraction_upper": (("region",), "upper end of its interval"),
     "transitions": (("region", "next_region"), "probability of the next recorded place"),
     "visits": (("region",), "number of stays"),
     "unfinished": (("region",), "number of stays that were cut off"),
@@ -134,6 +135,10 @@ _SAID: dict[str, tuple[tuple[str, ...], str]] = {
     "dwell_censored": (("region",), "steps of all stays over the number of those that ended"),
     "stalled": (("region",), "fraction of trajectories whose steps ran out there"),
 }
+_ENDS = {"_lower": "lower end of the interval: ", "_upper": "upper end of the interval: "}
+for _name in ("fraction", "transitions", "dwell", "dwell_censored", "stalled"):
+    _extra, _said = _SAID[_name]
+    _SAID |= {_name + end: (_extra, text + _said) for end, text in _ENDS.items()}
 
 
 class _Lives(NamedTuple):
@@ -199,22 +204,42 @@ def _cell(
     if len(by_unit):
         fraction, (lower, upper) = by_unit.mean(axis=0), mean_share_interval(by_unit, confidence)
     rows, stands = codes.reshape(-1, codes.shape[-1]), weight.reshape(-1, codes.shape[-1])
-    moves, stays = _stays(rows, stands)
-    total = moves.sum(axis=1, keepdims=True)
+    unit = np.arange(len(rows)) // (len(rows) // units)
+    moves, visits, done, spent, every = _stays(rows, stands, unit)
     # Whoever stands where there is no region is not where it was before.
-    ends = _ends(rows, lives.weight[at].reshape(rows.shape))[lives.stalled[at].ravel()]
+    ends = _ends(rows, lives.weight[at].reshape(rows.shape))
+    ends[~lives.stalled[at].ravel()] = -1
+    seen = ends >= 0
+    stalled = _tallied(unit[seen], ends[seen], units) * (units / len(rows))
     return {
         "fraction": fraction,
         "fraction_lower": lower,
         "fraction_upper": upper,
-        "transitions": np.divide(moves, total, out=np.full(moves.shape, np.nan), where=total > 0),
-        **stays,
-        "stalled": _counted(ends) / len(rows),
+        **_pooled("transitions", moves, moves.sum(axis=2, keepdims=True), confidence, shares=True),
+        "visits": visits.sum(axis=0),
+        "unfinished": (visits - done).sum(axis=0),
+        **_pooled("dwell", spent, done, confidence, shares=False),
+        **_pooled("dwell_censored", every, done, confidence, shares=False),
+        **_pooled("stalled", stalled, np.ones_like(stalled), confidence, shares=True),
     }
 
 
-def _counted(codes: NDArray[np.int8]) -> FloatArray:
-    return np.bincount(codes[codes >= 0], minlength=len(_CODE)).astype(float)
+def _pooled(
+    name: str, parts: FloatArray, wholes: FloatArray, confidence: float, *, shares: bool
+) -> dict[str, FloatArray]:
+    """Return a ratio of sums over units, nan where nothing is known, with its interval."""
+    total = np.broadcast_to(wholes.sum(axis=0), parts.shape[1:])
+    ratio = np.full(parts.shape[1:], np.nan)
+    np.divide(parts.sum(axis=0), total, out=ratio, where=total > 0.0)
+    lower, upper = pooled_interval(parts, wholes, confidence, shares=shares)
+    return {name: ratio, f"{name}_lower": lower, f"{name}_upper": upper}
+
+
+def _tallied(unit: IntArray, codes: NDArray[Any], units: int, weights: Any = None) -> FloatArray:
+    """Return the number of codes, or the sum of their weights, by unit: (units, regions)."""
+    count = len(_CODE)
+    found = np.bincount(unit * count + codes, weights, units * count)
+    return found.reshape(units, count).astype(float)
 
 
 def _ends(rows: NDArray[np.int8], stands: IntArray) -> NDArray[np.int8]:
@@ -227,33 +252,36 @@ def _ends(rows: NDArray[np.int8], stands: IntArray) -> NDArray[np.int8]:
     return codes
 
 
-def _stays(rows: NDArray[np.int8], stands: IntArray) -> tuple[FloatArray, dict[str, FloatArray]]:
-    """Return moves from region to region, and numbers and mean lengths of stays."""
+def _stays(
+    rows: NDArray[np.int8], stands: IntArray, unit: IntArray
+) -> tuple[FloatArray, FloatArray, FloatArray, FloatArray, FloatArray]:
+    """Return by unit: moves from region to region, stays, those that ended, their steps and all's.
+
+    ``unit`` numbers the independent units, in order, one number for each row.
+    """
     alive = stands > 0
     both, same = alive[:, :-1] & alive[:, 1:], rows[:, :-1] == rows[:, 1:]
-    count = len(_CODE)
-    pairs = rows[:, :-1][both].astype(np.int64) * count + rows[:, 1:][both]
-    moves = np.bincount(pairs, minlength=count * count).reshape(count, count).astype(float)
+    count, units = len(_CODE), int(unit[-1]) + 1
+    owner = np.broadcast_to(unit[:, None], rows.shape)
+    pairs = (owner[:, 1:][both] * count + rows[:, :-1][both]) * count + rows[:, 1:][both]
+    moves = np.bincount(pairs, minlength=units * count**2).reshape(units, count, count)
     first, last = alive.copy(), alive.copy()
     first[:, 1:] &= ~(both & same)
     last[:, :-1] &= ~(both & same)
     # Stays in the order of their first places, which is that of their last ones.
-    codes = rows[first].astype(np.int64)
+    codes, whose = rows[first].astype(np.int64), owner[first]
     stay = np.cumsum(first.ravel())[alive.ravel()] - 1
     steps = np.bincount(stay, weights=stands[alive], minlength=len(codes))
     goes_on = np.zeros(alive.shape, dtype=bool)
     goes_on[:, :-1] = both
     ended = goes_on[last]
-    visits, done = (np.bincount(at, minlength=count) for at in (codes, codes[ended]))
-    spent = np.bincount(codes[ended], weights=steps[ended], minlength=count)
-    every = np.bincount(codes, weights=steps, minlength=count)
-    none = np.full(count, np.nan)
-    return moves, {
-        "visits": visits.astype(float),
-        "unfinished": (visits - done).astype(float),
-        "dwell": np.divide(spent, done, out=none.copy(), where=done > 0),
-        "dwell_censored": np.divide(every, done, out=none, where=done > 0),
-    }
+    return (
+        moves.astype(float),
+        _tallied(whose, codes, units),
+        _tallied(whose[ended], codes[ended], units),
+        _tallied(whose[ended], codes[ended], units, steps[ended]),
+        _tallied(whose, codes, units, steps),
+    )
 
 
 def escape_time(ds: xr.Dataset, point: ArrayLike, radius: float) -> xr.DataArray:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike
 from fastdescent.errors import InvalidValueError
 from fastdescent.parts import FloatArray, is_number
 
-__all__ = ["mean_share_interval", "wilson_interval"]
+__all__ = ["mean_share_interval", "pooled_interval", "wilson_interval"]
 
 #: Smallest parameter of a beta distribution: 0 has no quantiles.
 _LEAST = 1e-300
@@ -116,23 +116,105 @@ def mean_share_interval(
     >>> print(f"{lower:.3f} {upper:.3f}")
     0.187 0.322
     """
-    from scipy.special import betaincinv, ndtri, stdtrit  # noqa: PLC0415 - slow to import
-
     values = np.asarray(shares, dtype=float)
     if values.ndim == 0 or len(values) == 0 or not ((values >= 0.0) & (values <= 1.0)).all():
         raise InvalidValueError("shares", shares, "an array of numbers in [0, 1], at least one")
+    n, mean = np.full(values.shape[1:], float(len(values))), np.asarray(values.mean(axis=0))
+    spread = values.var(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1:])
+    spread = np.where(spread > _ROUNDING**2, spread, 0.0)  # equal but for rounding
+    return _korn_graubard(mean, spread / n, n, confidence)
+
+
+def pooled_interval(
+    parts: ArrayLike, wholes: ArrayLike, confidence: float = 0.95, *, shares: bool
+) -> tuple[FloatArray, FloatArray]:
+    r"""Return an interval for a ratio of sums over independent units, such as trajectories.
+
+    .. math:: R = \frac{\sum_u a_u}{\sum_u b_u}, \qquad
+              v = \frac{n}{n - 1} \frac{\sum_u (a_u - R b_u)^2}{(\sum_u b_u)^2}
+
+    where v is the linearised variance, and n counts the units with a or b > 0.  What belongs to
+    one unit need not be independent: all steps of a trajectory, say.  For shares the interval is
+    Korn and Graubard's as in `mean_share_interval`, with v for s^2 / n; for means of lengths it is
+    :math:`R \exp(\pm t_{n-1} \sqrt v / R)`.  With a single unit it is [0, 1] or [0, inf);
+    lengths that are all equal leave it no width.
+
+    Parameters
+    ----------
+    parts, wholes : array_like, shape (units, ...)
+        The numbers a and b, >= 0, broadcast; both are 0 where a unit has nothing to tell.
+    confidence : float
+        Coverage, in (0, 1).
+    shares : bool
+        Whether the ratio is a share, a <= b, or a mean of lengths.
+
+    Returns
+    -------
+    lower, upper : ndarray, shape (...)
+        NaN where all units have b = 0.
+
+    Raises
+    ------
+    InvalidValueError
+        If a value is not allowed.
+
+    References
+    ----------
+    Cochran (1977), Sampling Techniques, 3rd ed., Wiley, equation 6.13; Korn and Graubard (1998),
+    Survey Methodology 24, 193-201.
+
+    Examples
+    --------
+    >>> lower, upper = pooled_interval([2, 3, 1, 4], [5, 9, 6, 8], shares=True)
+    >>> print(f"{lower:.3f} {upper:.3f}")
+    0.154 0.606
+    """
+    a, b = np.broadcast_arrays(np.asarray(parts, dtype=float), np.asarray(wholes, dtype=float))
+    allowed = (a >= 0.0) & (b >= 0.0) & ((a <= b) | (not shares))
+    if a.ndim == 0 or not allowed.all():
+        raise InvalidValueError(
+            "parts", parts, f"numbers from 0 to {'the wholes' if shares else 'infinity'}, by unit"
+        )
+    total = b.sum(axis=0)
+    told = total > 0.0
+    whole = np.where(told, total, 1.0)
+    ratio = a.sum(axis=0) / whole
+    n = np.asarray(((a > 0.0) | (b > 0.0)).sum(axis=0), dtype=float)
+    gap = ((a - ratio * b) ** 2).sum(axis=0) / whole**2
+    variance = gap * n / np.maximum(n - 1.0, 1.0)
+    variance = np.where(variance > (_ROUNDING * ratio) ** 2, variance, 0.0)
+    if shares:
+        lower, upper = _korn_graubard(ratio, variance, n, confidence)
+    else:
+        lower, upper = _log_normal(ratio, variance, n, confidence)
+    return np.where(told, lower, np.nan), np.where(told, upper, np.nan)
+
+
+def _korn_graubard(
+    share: FloatArray, variance: FloatArray, n: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the interval of a share whose variance is estimated from n units."""
+    from scipy.special import betaincinv, ndtri, stdtrit  # noqa: PLC0415 - slow to import
+
     tail = 0.5 - 0.5 * _checked(confidence)
-    n, mean = len(values), values.mean(axis=0)
-    if n == 1:
-        return np.zeros(np.shape(mean)), np.ones(np.shape(mean))
-    spread = values.var(axis=0, ddof=1)
-    trials = n * (ndtri(tail) / stdtrit(n - 1, tail)) ** 2 * mean * (1.0 - mean)
-    differ = spread > _ROUNDING**2  # equal shares may differ from their mean by rounding
-    trials = np.divide(trials, spread, out=np.full(np.shape(mean), float(n)), where=differ)
-    k, rest = trials * mean, trials * (1.0 - mean)
+    trials = (ndtri(tail) / stdtrit(np.maximum(n - 1.0, 1.0), tail)) ** 2 * share * (1.0 - share)
+    trials = np.divide(trials, variance, out=np.array(n), where=variance > 0.0)
+    k, rest = trials * share, trials * (1.0 - share)
     lower = np.where(k > 0.0, betaincinv(np.maximum(k, _LEAST), rest + 1.0, tail), 0.0)
     upper = np.where(rest > 0.0, betaincinv(k + 1.0, np.maximum(rest, _LEAST), 1.0 - tail), 1.0)
-    return lower, upper
+    return np.where(n > 1.0, lower, 0.0), np.where(n > 1.0, upper, 1.0)
+
+
+def _log_normal(
+    mean: FloatArray, variance: FloatArray, n: FloatArray, confidence: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the interval of a mean of lengths whose variance is estimated from n units."""
+    from scipy.special import stdtrit  # noqa: PLC0415 - slow to import
+
+    t = stdtrit(np.maximum(n - 1.0, 1.0), 0.5 + 0.5 * _checked(confidence))
+    error = np.divide(np.sqrt(variance), mean, out=np.zeros(np.shape(mean)), where=mean > 0.0)
+    factor = np.exp(t * error)
+    return np.where(n > 1.0, mean / factor, 0.0), np.where(n > 1.0, mean * factor, np.inf)
 
 
 def _checked(confidence: Any) -> float:
