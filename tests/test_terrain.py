@@ -345,6 +345,12 @@ def test_a_pooled_share_of_equal_wholes_is_a_mean_of_shares():
     expected = mean_share_interval(shares)
     # The same sums in another order: a few units of rounding, times the beta function's slope.
     np.testing.assert_allclose(pooled_interval(shares, 1.0, shares=True), expected, rtol=1e-12)
+    # The formula by itself: n_e of s^2 with n - 1, Student's quantile, the beta distribution.
+    mean, spread = shares.mean(axis=0), shares.var(axis=0, ddof=1)
+    trials = 30 * mean * (1 - mean) / spread * (stats.norm.ppf(0.975) / stats.t.ppf(0.975, 29)) ** 2
+    k, rest = trials * mean, trials * (1 - mean)
+    by_hand = stats.beta.ppf(0.025, k, rest + 1), stats.beta.ppf(0.975, k + 1, rest)
+    np.testing.assert_allclose(expected, by_hand, rtol=1e-9)
 
 
 def test_pooled_means_have_cochrans_variance():

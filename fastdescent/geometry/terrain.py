@@ -16,7 +16,7 @@ from fastdescent.geometry.regions import REGIONS, Thresholds, classify_regions
 from fastdescent.geometry.scales import Scales, checked_landscape, checked_point, checked_scale
 from fastdescent.landscapes import Landscape
 from fastdescent.parts import FloatArray, IntArray, is_number
-from fastdescent.statistics import mean_share_interval, pooled_interval, wilson_interval
+from fastdescent.statistics import pooled_interval, wilson_interval
 
 __all__ = ["escape_summary", "escape_time", "terrain_time"]
 
@@ -71,8 +71,8 @@ def terrain_time(
         the region; those that stand in no region are in none.
 
         ``fraction_lower``, ``fraction_upper`` and so on are intervals of these five, for other
-        starts, or seeds, where there is one start: `mean_share_interval` of the fractions, and
-        `pooled_interval`, in which the places of one start hang together, of the others.
+        starts, or seeds, where there is one start: those of `statistics.pooled_interval`, in
+        which the places of one start hang together.
 
     Raises
     ------
@@ -200,9 +200,6 @@ def _cell(
     lived = (life > 0).reshape(units, -1).sum(axis=1)
     by_unit = share.reshape(units, -1, len(_CODE)).sum(axis=1)[lived > 0]
     by_unit /= lived[lived > 0][:, None]
-    fraction = lower = upper = np.full(len(_CODE), np.nan)
-    if len(by_unit):
-        fraction, (lower, upper) = by_unit.mean(axis=0), mean_share_interval(by_unit, confidence)
     rows, stands = codes.reshape(-1, codes.shape[-1]), weight.reshape(-1, codes.shape[-1])
     unit = np.arange(len(rows)) // (len(rows) // units)
     moves, visits, done, spent, every = _stays(rows, stands, unit)
@@ -212,9 +209,7 @@ def _cell(
     seen = ends >= 0
     stalled = _tallied(unit[seen], ends[seen], units) * (units / len(rows))
     return {
-        "fraction": fraction,
-        "fraction_lower": lower,
-        "fraction_upper": upper,
+        **_pooled("fraction", by_unit, np.ones_like(by_unit), confidence, shares=True),
         **_pooled("transitions", moves, moves.sum(axis=2, keepdims=True), confidence, shares=True),
         "visits": visits.sum(axis=0),
         "unfinished": (visits - done).sum(axis=0),

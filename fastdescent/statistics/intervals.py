@@ -14,7 +14,7 @@ __all__ = ["mean_share_interval", "pooled_interval", "wilson_interval"]
 
 #: Smallest parameter of a beta distribution: 0 has no quantiles.
 _LEAST = 1e-300
-#: Shares that differ by less are equal.
+#: A ratio whose standard error is a smaller part of it is that of equal numbers.
 _ROUNDING = 1e-15
 
 
@@ -119,10 +119,7 @@ def mean_share_interval(
     values = np.asarray(shares, dtype=float)
     if values.ndim == 0 or len(values) == 0 or not ((values >= 0.0) & (values <= 1.0)).all():
         raise InvalidValueError("shares", shares, "an array of numbers in [0, 1], at least one")
-    n, mean = np.full(values.shape[1:], float(len(values))), np.asarray(values.mean(axis=0))
-    spread = values.var(axis=0, ddof=1) if len(values) > 1 else np.zeros(values.shape[1:])
-    spread = np.where(spread > _ROUNDING**2, spread, 0.0)  # equal but for rounding
-    return _korn_graubard(mean, spread / n, n, confidence)
+    return pooled_interval(values, 1.0, confidence, shares=True)
 
 
 def pooled_interval(
@@ -182,7 +179,7 @@ def pooled_interval(
     n = np.asarray(((a > 0.0) | (b > 0.0)).sum(axis=0), dtype=float)
     gap = ((a - ratio * b) ** 2).sum(axis=0) / whole**2
     variance = gap * n / np.maximum(n - 1.0, 1.0)
-    variance = np.where(variance > (_ROUNDING * ratio) ** 2, variance, 0.0)
+    variance = np.where(variance > (_ROUNDING * ratio) ** 2, variance, 0.0)  # equal to rounding
     if shares:
         lower, upper = _korn_graubard(ratio, variance, n, confidence)
     else:
